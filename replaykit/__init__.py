@@ -1,0 +1,1 @@
+"""replaykit (see the end of this build for the story)."""

@@ -1,0 +1,66 @@
+"""How replaykit opens DuckDB: private, quiet, in UTC, and sealed once what it needs is attached."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import duckdb
+
+from replaykit.sql import quote
+
+__all__ = ["memory", "seal", "sealed", "writable"]
+
+
+@lru_cache(maxsize=1)
+def _spill_directory() -> str:
+    """Return where DuckDB may spill; its default is a folder beside the caller's notebook."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path(tempfile.gettempdir()) / f"replaykit-{os.getuid()}")
+    return str(base / "replaykit-spill" if "XDG_CACHE_HOME" in os.environ else base)
+
+
+def _quiet(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    # A plain SET of TimeZone does not reach cursors. The progress bar would display a widget after two seconds,
+    # which makes a notebook's outputs depend on the speed of the machine.
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET GLOBAL preserve_insertion_order = true")
+    connection.execute(f"SET temp_directory = '{_spill_directory().replace(chr(39), chr(39) * 2)}'")
+    return connection
+
+
+def memory() -> duckdb.DuckDBPyConnection:
+    """Return a private in-memory instance; `seal` it when everything it needs is in."""
+    return _quiet(duckdb.connect(":memory:"))
+
+
+def writable(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
+    """Return a connection that creates or writes the DuckDB file at `path`. Only the loader may use it."""
+    return _quiet(duckdb.connect(os.fspath(path)))
+
+
+def seal(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Switch external access off and lock the configuration. Can't be undone for this instance."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def sealed(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
+    """Return a sealed in-memory instance with the file at `path` attached read-only as ``recording``, and in use.
+
+    Raises
+    ------
+    duckdb.Error
+        The file is no DuckDB database, or another process is writing it.
+    """
+    connection = memory()
+    try:
+        text = os.fspath(path).replace("'", "''")
+        connection.execute(f"ATTACH '{text}' AS {quote('recording')} (READ_ONLY)")
+        return seal(connection)
+    except BaseException:
+        connection.close()
+        raise

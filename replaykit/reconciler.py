@@ -1,0 +1,334 @@
+"""Reconciler: a system's own rules, declared; Table and Action are the words it is written in."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
+
+from replaykit.errors import ReconcilerError, excerpt
+from replaykit.sql import Statement, check_query
+
+__all__ = ["Action", "Handler", "Invariant", "Projection", "Reconciler", "Rule", "Table"]
+
+
+class Handler(Protocol):
+    """A function that folds one event (or applies one action) into state."""
+
+    def __call__(self, state: Any, event: Any, /) -> object: ...
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Table:
+    """A state table: its key and its typed columns.
+
+    Parameters
+    ----------
+    key
+        One column name or several. Keys never change: a new key is a delete and an insert.
+    columns
+        Column name to DuckDB type, for names that are no Python identifiers; `typed` says the same as keywords.
+        Without any the columns are taken from the recording's snapshot of this table.
+    defaults
+        Values an `insert` puts where it is given none; NULL otherwise.
+    """
+
+    def __init__(
+        self,
+        key: str | Sequence[str],
+        columns: Mapping[str, str] | None = None,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        **typed: str,
+    ) -> None:
+        self.key: tuple[str, ...] = (key,) if isinstance(key, str) else tuple(key)
+        self.columns: dict[str, str] = {**(columns or {}), **typed}
+        self.defaults: dict[str, Any] = dict(defaults or {})
+        if not self.key:
+            raise ReconcilerError("A Table needs a key; name the column or columns that identify a row.")
+        if self.columns:
+            for name in self.key:
+                self.columns.setdefault(name, "VARCHAR")
+            self.columns = {name: self.columns[name] for name in (*self.key, *self._rest())}
+        unknown = [name for name in self.defaults if self.columns and name not in self.columns]
+        if unknown:
+            raise ReconcilerError(f"Table defaults name {unknown}; its columns are {list(self.columns)}.")
+
+    def _rest(self) -> list[str]:
+        return [name for name in self.columns if name not in self.key]
+
+    def __repr__(self) -> str:
+        return f"Table(key={list(self.key)!r}, columns={list(self.columns)!r})"
+
+
+class Action:
+    """What a rule asked for: a kind and its fields. Captured in order, not carried out.
+
+    ``action["job_id"]`` is a field. Two actions are equal if kind and fields are.
+    """
+
+    __slots__ = ("fields", "kind")
+
+    def __init__(self, kind: str, /, **fields: Any) -> None:
+        self.kind = kind
+        self.fields: Mapping[str, Any] = MappingProxyType(fields)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field, or `default` if the action has none of that name."""
+        return self.fields.get(name, default)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Action) and (self.kind, self.fields) == (other.kind, other.fields)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, tuple(self.fields)))
+
+    def __repr__(self) -> str:
+        return f"Action({', '.join([repr(self.kind), *(f'{k}={v!r}' for k, v in self.fields.items())])})"
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A SELECT over ``events`` that gives ``step``, the key and columns of one state table."""
+
+    table: str
+    statement: Statement
+    delete: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Decides what is missing, at every tick: a Python generator over ``(state, now)``, or a SELECT."""
+
+    name: str
+    key: tuple[str, ...]
+    function: Callable[..., Iterable[Action] | None] | None = None
+    statement: Statement | None = None
+    action: str | None = None
+    """Kind of the actions of a SQL rule; its name if not given."""
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A condition that should hold at every tick: each row it returns is one breach."""
+
+    name: str
+    key: tuple[str, ...]
+    function: Callable[..., Iterable[Mapping[str, Any]] | None] | None = None
+    statement: Statement | None = None
+
+
+@dataclass
+class Reconciler:
+    """A system's rules: how events change state, what is done about it, and what should hold.
+
+    Parameters
+    ----------
+    name
+        Shown in results and errors.
+    tables
+        State tables by name.
+    params
+        Thresholds and other parameters: ``state.params["patience"]`` in Python, ``$patience`` in SQL.
+
+    Notes
+    -----
+    `replay` takes a copy, with the digest of every function's source, so that a run says which rules ran.
+    """
+
+    name: str
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tables = dict(self.tables)
+        self.params = dict(self.params)
+        self.handlers: dict[str, Handler] = {}
+        self.appliers: dict[str, Handler] = {}
+        self.projections: list[Projection] = []
+        self.rules: dict[str, Rule] = {}
+        self.invariants: dict[str, Invariant] = {}
+        self.ignored: set[str] = set()
+        for name, table in self.tables.items():
+            if not isinstance(table, Table):
+                raise ReconcilerError(f"tables[{name!r}] is a {type(table).__name__}; expected rk.Table(key=...).")
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{len(self.tables)} tables",
+            f"{len(self.handlers)} handlers",
+            f"{len(self.projections)} projections",
+            f"{len(self.rules)} rules",
+            f"{len(self.invariants)} invariants",
+        ]
+        return f"Reconciler({self.name!r}, {', '.join(parts)})"
+
+    def apply(self, *kinds: str) -> Callable[[_F], _F]:
+        """Register a function ``(state, event)`` that folds events of these kinds into state."""
+        return self._register(self.handlers, kinds, "apply")
+
+    def act(self, *kinds: str) -> Callable[[_F], _F]:
+        """Register a function ``(state, action)`` that applies actions of these kinds to state."""
+        return self._register(self.appliers, kinds, "act")
+
+    def _register(self, registry: dict[str, Handler], kinds: tuple[str, ...], what: str) -> Callable[[_F], _F]:
+        if not kinds or not all(isinstance(kind, str) for kind in kinds):
+            raise ReconcilerError(f"@{self.name}.{what}(...) needs the kinds it handles, such as @{self.name}.{what}('x').")
+
+        def register(function: _F) -> _F:
+            for kind in kinds:
+                registry[kind] = function
+            return function
+
+        return register
+
+    def project(self, table: str, query: str, *, delete: bool = False) -> None:
+        """Fill a state table from a SELECT over ``events``, set-based and fast.
+
+        Parameters
+        ----------
+        query
+            Gives ``step``, the table's key and any columns. A column it selects is set, also to NULL; one it does not
+            select is left. Several rows for one key and step: the last in the query's own order counts.
+        delete
+            Rows name keys to remove instead.
+
+        Raises
+        ------
+        ReconcilerError
+            The table is not declared.
+        GuardError
+            The query is not one harmless SELECT.
+        """
+        if table not in self.tables:
+            raise ReconcilerError(f"project({table!r}, ...): no such table; the tables are {list(self.tables)}.")
+        self.projections.append(Projection(table, check_query(query, what=f"Projection of {table!r}"), delete))
+
+    def rule(
+        self, name: str, query: str | None = None, *, key: str | Sequence[str], action: str | None = None
+    ) -> Callable[[_F], _F]:
+        """Register a rule: as a decorator of ``(state, now)`` yielding `Action`, or with a SELECT as `query`.
+
+        `key` names the fields that identify an action of this rule, so that it can be followed over ticks. A SQL rule
+        emits one action for each row, with the row's columns as fields, in the query's order.
+        """
+        statement = check_query(query, what=f"Rule {name!r}") if query is not None else None
+        keys = (key,) if isinstance(key, str) else tuple(key)
+        if statement is not None:
+            self.rules[name] = Rule(name, keys, statement=statement, action=action or name)
+
+        def register(function: _F) -> _F:
+            self.rules[name] = Rule(name, keys, function=function, action=action)
+            return function
+
+        return register
+
+    def invariant(self, name: str, query: str | None = None, *, key: str | Sequence[str]) -> Callable[[_F], _F]:
+        """Register an invariant: as a decorator of ``(state, now)`` yielding mappings, or with a SELECT as `query`.
+
+        Every row is one breach; `key` names the columns that identify it over ticks.
+        """
+        statement = check_query(query, what=f"Invariant {name!r}") if query is not None else None
+        keys = (key,) if isinstance(key, str) else tuple(key)
+        if statement is not None:
+            self.invariants[name] = Invariant(name, keys, statement=statement)
+
+        def register(function: _F) -> _F:
+            self.invariants[name] = Invariant(name, keys, function=function)
+            return function
+
+        return register
+
+    def ignore(self, *kinds: str) -> None:
+        """Declare kinds of events that change no state, so that they are not counted as unhandled."""
+        self.ignored.update(kinds)
+
+    def without(self, *names: str) -> Reconciler:
+        """Return a copy without these rules or invariants."""
+        twin = self.copy()
+        for name in names:
+            if name not in twin.rules and name not in twin.invariants:
+                raise ReconcilerError(
+                    f"without({name!r}): no such rule or invariant; there are {[*twin.rules, *twin.invariants]}."
+                )
+            twin.rules.pop(name, None)
+            twin.invariants.pop(name, None)
+        return twin
+
+    def with_params(self, **params: Any) -> Reconciler:
+        """Return a copy with some parameters changed; the name must exist, so that a typo can't pass."""
+        unknown = [name for name in params if name not in self.params]
+        if unknown:
+            raise ReconcilerError(f"with_params: no parameter {unknown}; there are {list(self.params)}.")
+        twin = self.copy()
+        twin.params = {**self.params, **params}
+        return twin
+
+    def copy(self) -> Reconciler:
+        """Return an independent copy; functions are shared, registrations are not."""
+        twin = copy.copy(self)
+        for name in ("tables", "params", "handlers", "appliers", "projections", "rules", "invariants", "ignored"):
+            setattr(twin, name, copy.copy(getattr(self, name)))
+        return twin
+
+    def digest(self) -> str:
+        """Return 16 hex digits over every declaration and function source; equal rules give equal digests."""
+        parts = [self.name, *(f"{k}={v!r}" for k, v in sorted(self.params.items()))]
+        parts += [f"{name}:{table!r}" for name, table in self.tables.items()]
+        parts += [f"{p.table}:{p.delete}:{p.statement.text}" for p in self.projections]
+        for registry in (self.handlers, self.appliers):
+            parts += [f"{kind}:{source_of(function)}" for kind, function in sorted(registry.items())]
+        for declared in (*self.rules.values(), *self.invariants.values()):
+            text = declared.statement.text if declared.statement else source_of(declared.function)
+            parts.append(f"{declared.name}:{declared.key}:{text}")
+        parts += sorted(self.ignored)
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    def check(self) -> None:
+        """Raise ReconcilerError if the declarations can't work together."""
+        for name, value in self.params.items():
+            if not name.isidentifier() or name == "now":
+                raise ReconcilerError(f"Parameter {name!r} = {excerpt(value)}: expected an identifier other than 'now'.")
+        for declared in (*self.rules.values(), *self.invariants.values()):
+            self._check_parameters(declared.statement, f"{type(declared).__name__} {declared.name!r}")
+        for projection in self.projections:
+            self._check_parameters(projection.statement, f"Projection of {projection.table!r}", clock=False)
+
+    def _check_parameters(self, statement: Statement | None, what: str, *, clock: bool = True) -> None:
+        known = set(self.params) | ({"now"} if clock else set())
+        unknown = sorted(statement.parameters - known) if statement else []
+        if unknown:
+            raise ReconcilerError(f"{what} uses ${unknown[0]}, which is not declared; parameters are {sorted(known)}.")
+
+
+def source_of(function: object) -> str:
+    """Return a function's source, or its qualified name where Python kept none."""
+    try:
+        return inspect.getsource(inspect.unwrap(function))  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return getattr(function, "__qualname__", repr(type(function)))
+
+
+def as_interval(value: Any) -> timedelta | None:
+    """Return a tick interval as timedelta from a timedelta or text such as ``"5s"``; None if it is neither."""
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        return None
+    import pandas as pd
+
+    try:
+        parsed: timedelta = pd.Timedelta(value).to_pytimedelta()
+    except ValueError:
+        return None
+    return parsed
