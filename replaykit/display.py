@@ -7,6 +7,7 @@ makes a cell's text; `table_html` and `table_text` put cells into a table. Nothi
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +55,7 @@ def is_empty(value: object) -> bool:
         return value.is_nan()
     name = type(value).__name__
     if isinstance(value, float) or name.startswith("float"):
-        return bool(value != value)
+        return math.isnan(float(value))  # type: ignore[arg-type]
     return name in {"datetime64", "timedelta64"} and str(value) == "NaT"
 
 
@@ -110,9 +111,10 @@ def _show_instant(value: date | time | timedelta) -> str:
 
 def _show_duration(value: timedelta) -> str:
     whole = abs(timedelta(value.days, value.seconds, value.microseconds))
-    clock = str(timedelta(seconds=whole.seconds, microseconds=whole.microseconds)).rjust(8, "0")
+    clock = time(whole.seconds // 3600, whole.seconds // 60 % 60, whole.seconds % 60, whole.microseconds)
     sign = "-" if value < timedelta(0) else ""
-    return sign + (f"{whole.days}d {clock}" if whole.days else clock)
+    text = clock.isoformat()
+    return sign + (f"{whole.days}d {text}" if whole.days else text)
 
 
 def _show_numpy(value: Any) -> str:
@@ -240,7 +242,7 @@ def _index_says_something(index: pd.Index) -> bool:
 def _positions(frame: pd.DataFrame, columns: Iterable[object] | None) -> list[int]:
     if columns is None:
         return list(range(frame.shape[1]))
-    names = list(frame.columns)
+    names: list[object] = list(frame.columns)
     wanted = list(columns)
     missing = [name for name in wanted if name not in names]
     if missing:
