@@ -48,8 +48,10 @@ def seal(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def sealed(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
-    """Return a sealed in-memory instance with the file at `path` attached read-only as ``recording``, and in use.
+def sealed(path: str | os.PathLike[str], *, threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a sealed in-memory instance with the file at `path` attached read-only as ``recording``.
+
+    With ``threads=1`` sums of DOUBLE and rows without ORDER BY come out the same every time.
 
     Raises
     ------
@@ -58,6 +60,8 @@ def sealed(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
     """
     connection = memory()
     try:
+        if threads is not None:
+            connection.execute(f"SET threads = {int(threads)}")
         text = os.fspath(path).replace("'", "''")
         connection.execute(f"ATTACH '{text}' AS {quote('recording')} (READ_ONLY)")
         return seal(connection)

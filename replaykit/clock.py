@@ -1,0 +1,166 @@
+"""The clock a rule reads in a stretch without events: it notes when each comparison made with it would turn.
+
+A rule that compares ``now - job["updated_at"]`` with ten minutes gives the same answer at every tick until one instant,
+and that instant follows from the comparison. So a stretch of a million ticks needs one evaluation, and one more
+wherever a comparison turns. Anything that can't be followed (formatting, ``now.hour``, a value that leaves the rule) makes
+the clock *opaque*: the rule is then evaluated at every tick, as if this module did not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+__all__ = ["Clock", "Tracked"]
+
+_FOLLOWED = (datetime, timedelta, int, float)
+
+
+class Clock:
+    """What was learnt of one evaluation: the instants at which comparisons turn, and whether all were followed."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+        self.turns: list[datetime] = []
+        self.opaque = False
+
+    def now(self) -> Any:
+        """Return the value to hand to the rule in place of a datetime."""
+        return Tracked(self.moment, 1.0, self)
+
+    def turn(self, value: Any, slope: float, limit: Any) -> None:
+        """Note that ``value``, which moves by `slope` a second, was compared with `limit`."""
+        gap = limit - value
+        seconds = gap.total_seconds() if isinstance(gap, timedelta) else gap
+        try:
+            self.turns.append(self.moment + timedelta(seconds=seconds / slope))
+        except (OverflowError, ZeroDivisionError, ValueError):
+            pass  # never, as far as a datetime reaches
+
+    def release(self, value: Any) -> Any:
+        """Return a plain value for one that leaves the rule; it may differ at every tick."""
+        if isinstance(value, Tracked):
+            self.opaque = True
+            return object.__getattribute__(value, "_value")
+        return value
+
+
+class Tracked:
+    """A datetime, timedelta or number that depends on the clock linearly. Looks like what it stands for."""
+
+    __slots__ = ("_clock", "_slope", "_value")
+
+    def __init__(self, value: Any, slope: float, clock: Clock) -> None:
+        self._value = value
+        self._slope = slope
+        self._clock = clock
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self._value)
+
+    def _shift(self, value: Any, slope: float) -> Tracked:
+        return Tracked(value, slope, self._clock)
+
+    def __add__(self, other: Any) -> Any:
+        if type(other) is Tracked:
+            return self._leave() + other._leave()
+        return self._shift(self._value + other, self._slope) if isinstance(other, _FOLLOWED) else self._leave() + other
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        if type(other) is Tracked:
+            return self._leave() - other._leave()
+        return self._shift(self._value - other, self._slope) if isinstance(other, _FOLLOWED) else self._leave() - other
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._shift(other - self._value, -self._slope) if isinstance(other, _FOLLOWED) else other - self._leave()
+
+    def __mul__(self, other: Any) -> Any:
+        if type(other) in (int, float) and other:
+            return self._shift(self._value * other, self._slope * other)
+        return self._leave() * other
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        if type(other) in (int, float) and other:
+            return self._shift(self._value / other, self._slope / other)
+        if type(other) is timedelta and other and type(self._value) is timedelta:
+            return self._shift(self._value / other, self._slope / other.total_seconds())
+        return self._leave() / other
+
+    def __neg__(self) -> Any:
+        return self._shift(-self._value, -self._slope)
+
+    def total_seconds(self) -> Any:
+        """As on timedelta, still followed."""
+        return self._shift(self._value.total_seconds(), self._slope)
+
+    def _compared(self, other: Any, compare: Callable[[Any, Any], bool]) -> bool:
+        if type(other) is not Tracked and isinstance(other, _FOLLOWED) and not _aware(other):
+            self._clock.turn(self._value, self._slope, other)
+            return compare(self._value, other)
+        other = other._leave() if type(other) is Tracked else other
+        return compare(self._leave(), other)
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compared(other, lambda a, b: a < b)
+
+    def __le__(self, other: Any) -> bool:
+        return self._compared(other, lambda a, b: a <= b)
+
+    def __gt__(self, other: Any) -> bool:
+        return self._compared(other, lambda a, b: a > b)
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compared(other, lambda a, b: a >= b)
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared(other, lambda a, b: a == b)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._leave())
+
+    def __bool__(self) -> bool:
+        return bool(self._leave())
+
+    def __str__(self) -> str:
+        return str(self._leave())
+
+    def __repr__(self) -> str:
+        return repr(self._leave())
+
+    def __format__(self, spec: str) -> str:
+        return format(self._leave(), spec)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._leave(), name)
+
+    def __float__(self) -> float:
+        return float(self._leave())
+
+    def __int__(self) -> int:
+        return int(self._leave())
+
+    def __floordiv__(self, other: Any) -> Any:
+        return self._leave() // other
+
+    def __mod__(self, other: Any) -> Any:
+        return self._leave() % other
+
+    def __abs__(self) -> Any:
+        return abs(self._leave())
+
+    def _leave(self) -> Any:
+        self._clock.opaque = True
+        return self._value
+
+
+def _aware(value: Any) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is not None

@@ -1,0 +1,369 @@
+"""The engine: takes inputs one after another, folds them into state, ticks, and keeps account of everything."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from replaykit.audit import guarded, unguarded
+from replaykit.errors import IsolationError, ReconcilerError, StateError, excerpt, show_time
+from replaykit.inputs import Event, Plan, read_events
+from replaykit.reconciler import Action, Reconciler
+from replaykit.recorded import RecordedInput
+from replaykit.ticks import Emission, Ticker
+
+if TYPE_CHECKING:
+    from replaykit.history import History
+    from replaykit.progress import Progress
+    from replaykit.projections import Projected
+    from replaykit.recording import Recording
+    from replaykit.state import State
+    from replaykit.workspace import Workspace
+
+__all__ = ["Engine", "Problem", "Schedule"]
+
+_FLUSH = 200_000
+_GAP = 3  # so many ticks without an event are worth following the clock
+_NEVER = datetime.max
+_UNHANDLED = "no handler, projection or ignore() names this kind"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When ticks happen: at the window's end, after each event, every interval, or where they were recorded."""
+
+    mode: str
+    interval: timedelta | None = None
+    instants: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that did not go as the reconciler's author meant; ``count`` times in all."""
+
+    problem: str
+    kind: str | None
+    handler: str | None
+    step: int | None
+    position: int | None
+    event_id: str | None
+    detail: str
+    count: int = 1
+
+
+@dataclass
+class _Other:
+    """A step that is no event: an applied or recorded action, or a recorded write."""
+
+    step: int
+    input: str
+    kind: str
+    position: int | None
+    occurred_at: datetime
+    tick: int | None
+
+
+@dataclass
+class Engine:
+    """One replay while it runs."""
+
+    recording: Recording
+    reconciler: Reconciler
+    plan: Plan
+    schedule: Schedule
+    state: State
+    workspace: Workspace
+    history: History
+    closed_loop: bool
+    on_error: str
+    recorded: list[RecordedInput]
+    projected: list[Projected]
+    progress: Progress
+    problems: dict[tuple[str, str | None, str | None], Problem] = field(default_factory=dict)
+    pairs: list[tuple[int, int, datetime]] = field(default_factory=list)
+    """Step, position and clock of each event, kept only where steps are not simply consecutive positions."""
+    others: list[_Other] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ticker = Ticker(self.reconciler, self.state, self.workspace, self._rule_failed)
+        self.clock = self.plan.base.at or datetime.min
+        self.before_step = 0
+        self.numbered = self.closed_loop or bool(self.recorded)
+        self._start, self._end = self.plan.window.bounds()
+        self._tick = 0
+        self._next_tick = self._time_of(0) if self.schedule.mode in ("interval", "recorded") else _NEVER
+        self._recorded = iter(self.recorded)
+        self._pending = next(self._recorded, None)
+        self._operations = self._merged_operations() if self.projected else None
+        self._operation = next(self._operations, None) if self._operations else None
+        self._inside = self.plan.warmup == 0
+        self._ordinal = 0
+
+    def run(self) -> None:
+        """Apply every input and run every tick."""
+        with _collector_resting() as rest:
+            for batch in read_events(self.recording, self.plan):
+                with guarded():
+                    for event in batch:
+                        self._input(event)
+                self.progress.advance(self._ordinal, self.plan.events)
+                rest()
+            self._recorded_until(None)
+            self.finish()
+
+    def finish(self) -> None:
+        """Run the ticks that are left, and move the last changes into the history."""
+        if not self._inside:
+            self._enter()
+        with guarded():
+            self._finish()
+        self.flush()
+
+    def skip_to_end(self) -> None:
+        """Stand where `run` would stand after the last event, when projections did its work."""
+        self.state.step = self._ordinal = self.plan.events
+        self.before_step = self.plan.warmup
+        self._inside = True
+        unhandled = [kind for kind in self.plan.kinds if kind not in self._handled and kind not in self.reconciler.ignored]
+        for kind in unhandled:
+            number, position, event_id = self.plan.kinds[kind]
+            key = ("unhandled kind", kind, None)
+            step = position - self.plan.first
+            self.problems[key] = Problem(*key, step, position, event_id, _UNHANDLED, number)
+
+    def _input(self, event: Event) -> None:
+        at = event["occurred_at"]
+        if self._pending is not None:
+            self._recorded_until(event)
+        self.clock = at = at if at > self.clock else self.clock
+        if not self._inside and event["occurred_at"] >= self._start:
+            self._enter()
+        if at > self._next_tick:
+            self._ticks_until(at)
+        state = self.state
+        state.step = step = state.step + 1
+        self._ordinal += 1
+        state.now = at
+        if self.numbered:
+            self.pairs.append((step, event["position"], at))
+        if self._operation is not None:
+            self._project(self._ordinal)
+        handler = self.reconciler.handlers.get(event["kind"])
+        if handler is not None:
+            self._handle(handler, event)
+        elif event["kind"] not in self.reconciler.ignored and event["kind"] not in self._projected_kinds:
+            self._unhandled(event)
+        if len(state.changes) >= _FLUSH:
+            self.flush()
+        if self.schedule.mode == "event" and self._inside:
+            self._run_tick(at)
+
+    def _handle(self, handler: Any, event: Event) -> None:
+        mark = len(self.state.changes)
+        try:
+            handler(self.state, event)
+        except IsolationError:
+            raise
+        except Exception as exc:
+            self._failed(handler, event, exc, mark)
+
+    def _failed(self, handler: Any, event: Event, exc: Exception, mark: int) -> None:
+        name = getattr(handler, "__qualname__", repr(handler))
+        if self.on_error == "raise":
+            raise ReconcilerError(
+                f"Reconciler {self.reconciler.name!r}: {name} raised {excerpt(exc)} at step {self.state.step}, event "
+                f"{excerpt(event.id)} of kind {excerpt(event.kind)} (position {event['position']}, "
+                f"{show_time(event.occurred_at)}). Replay on with on_error='undo' or 'keep' to see it in run.problems.",
+                event=event,
+                step=self.state.step,
+                handler=name,
+            ) from exc
+        if self.on_error == "undo" and len(self.state.changes) > mark:
+            self.state.undo(mark)
+            self.workspace.forget()
+        problem = "raised, changes undone" if self.on_error == "undo" else "raised, changes kept"
+        self._count(problem, event.kind, name, event, f"{type(exc).__name__}: {excerpt(str(exc))}")
+
+    def _rule_failed(self, what: str, name: str, exc: Exception) -> None:
+        if self.on_error == "raise":
+            raise ReconcilerError(
+                f"Reconciler {self.reconciler.name!r}: {what} raised {excerpt(exc)} at {show_time(self.clock)}, after step "
+                f"{self.state.step}.",
+                step=self.state.step,
+                handler=name,
+            ) from exc
+        self._count("rule raised", None, name, None, f"{type(exc).__name__}: {excerpt(str(exc))}")
+
+    def _unhandled(self, event: Event) -> None:
+        self._count("unhandled kind", event.kind, None, event, _UNHANDLED)
+
+    def _count(self, problem: str, kind: str | None, handler: str | None, event: Event | None, detail: str) -> None:
+        found = self.problems.get((problem, kind, handler))
+        if found is None:
+            position, event_id = (event["position"], event.id) if event is not None else (None, None)
+            found = Problem(problem, kind, handler, self.state.step, position, event_id, detail, 0)
+        self.problems[(problem, kind, handler)] = Problem(**{**vars(found), "count": found.count + 1})
+
+    # Ticks
+
+    def _time_of(self, tick: int) -> datetime:
+        if self.schedule.mode == "interval":
+            return self._start + tick * (self.schedule.interval or timedelta())
+        return self.schedule.instants[tick] if tick < len(self.schedule.instants) else _NEVER
+
+    def _ticks_until(self, at: datetime) -> None:
+        """Run the ticks before `at`: events at a tick's own instant are applied first."""
+        while self._next_tick < at and self._next_tick < self._end:
+            if not (self.schedule.mode == "interval" and not self.closed_loop and self._stretch(min(at, self._end))):
+                self._run_tick(self._next_tick)
+                self._next_tick = self._time_of(self._tick)
+
+    def _stretch(self, at: datetime) -> bool:
+        """Give the ticks before `at` one answer as long as it stands; False if there are too few to be worth it."""
+        interval = self.schedule.interval or timedelta(1)
+        last = -((self._start - at) // interval) - 1  # the greatest n with start + n * interval < at
+        if last - self._tick < _GAP:
+            return False
+        self.ticker.stretch(self._tick, last, self._time_of)
+        self._tick = last + 1
+        self._next_tick = self._time_of(self._tick)
+        return True
+
+    def _run_tick(self, at: datetime) -> None:
+        if len(self.state.changes) >= _FLUSH:
+            self.flush()
+        emitted = self.ticker.tick(self._tick, at)
+        self._tick += 1
+        if self.closed_loop:
+            self.clock = max(self.clock, at)
+            for emission in emitted:
+                self._apply(emission, at)
+
+    def _apply(self, emission: Emission, at: datetime) -> None:
+        self._act(emission.action, at, "action", None, emission.tick)
+
+    def _act(self, action: Action, at: datetime, what: str, position: int | None, tick: int | None) -> None:
+        state = self.state
+        state.step += 1
+        state.now = at
+        self.others.append(_Other(state.step, what, action.kind, position, at, tick))
+        applier = self.reconciler.appliers.get(action.kind)
+        if applier is None:
+            self._count("unapplied action", action.kind, None, None, "no act handler names this kind of action")
+            return
+        mark = len(state.changes)
+        try:
+            applier(state, action)
+        except IsolationError:
+            raise
+        except Exception as exc:
+            stand_in = Event(occurred_at=at, kind=action.kind, event_id=None, position=position, payload=None)
+            self._failed(applier, stand_in, exc, mark)
+
+    def _finish(self) -> None:
+        if self.schedule.mode in ("interval", "recorded"):
+            self._ticks_until(self._end)
+        elif self.schedule.mode == "end":
+            self._run_tick(self._end)
+
+    def _enter(self) -> None:
+        self._inside = True
+        self.before_step = self.state.step
+
+    # Recorded actions and writes
+
+    def _recorded_until(self, event: Event | None) -> None:
+        """Apply recorded inputs that come before `event`; all that are left if it is None."""
+        while self._pending is not None and (event is None or self._pending.before(event)):
+            found = self._pending
+            self._pending = next(self._recorded, None)
+            if not self._inside and found.occurred_at >= self._start:
+                self._enter()
+            self.clock = max(self.clock, found.occurred_at)
+            if self.clock > self._next_tick:
+                self._ticks_until(self.clock)
+            if found.action is not None:
+                self._act(found.action, self.clock, "recorded action", found.position, None)
+            else:
+                self._write(found)
+
+    def _write(self, found: RecordedInput) -> None:
+        state = self.state
+        state.step += 1
+        state.now = found.occurred_at
+        self.others.append(_Other(state.step, "recorded write", found.kind, found.position, found.occurred_at, None))
+        try:
+            found.write_to(state)
+        except StateError as exc:
+            self._count("write does not fit", found.kind, None, None, excerpt(str(exc)))
+
+    # Projections that a working set must see
+
+    @property
+    def _projected_kinds(self) -> frozenset[str]:
+        return self._handled
+
+    _handled: frozenset[str] = frozenset()
+
+    def mark_projected(self, kinds: frozenset[str]) -> None:
+        """Say which kinds of events some projection takes up."""
+        self._handled = kinds
+
+    def _merged_operations(self) -> Iterator[tuple[int, Projected, int, dict[str, Any]]]:
+        import heapq
+
+        def tagged(number: int, projected: Projected) -> Iterator[tuple[int, int, int, Projected, dict[str, Any]]]:
+            found = projected.operations(self.workspace.connection, self.state.params)
+            for order, (step, part, row) in enumerate(found):
+                yield step, number, order, projected, {"part": part, "row": row}
+
+        streams = [tagged(number, projected) for number, projected in enumerate(self.projected)]
+        for step, _, _, projected, found in heapq.merge(*streams, key=lambda item: item[:3]):
+            yield step, projected, found["part"], found["row"]
+
+    def _project(self, ordinal: int) -> None:
+        with unguarded():
+            while self._operation is not None and self._operation[0] <= ordinal:
+                _, projected, part, row = self._operation
+                table = self.state[projected.name]
+                if projected.parts[part][0].delete:
+                    table._remove(table._key_of(row))
+                else:
+                    table._set(row)
+                self._operation = next(self._operations, None) if self._operations else None
+
+    def flush(self) -> None:
+        """Move the log of changes into the history and let the old row versions go."""
+        if self.state.changes:
+            with unguarded():
+                self.workspace.flushed()
+                self.history.append(self.state.changes)
+                self.state.changes.clear()
+
+
+@contextmanager
+def _collector_resting() -> Iterator[Callable[[], None]]:
+    """Freeze what exists, so that the collector does not walk a growing working set again and again."""
+    if gc.get_freeze_count():  # somebody else froze objects: thawing ours would thaw theirs
+        yield lambda: None
+        return
+    gc.freeze()
+    try:
+        yield gc.freeze
+    finally:
+        gc.unfreeze()
+
+
+def base_rows(tables: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a base table's rows as dicts with None for missing values, in order."""
+    import pyarrow as pa
+
+    if name not in tables:
+        return []
+    frame = tables[name]
+    rows: list[dict[str, Any]] = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+    return rows

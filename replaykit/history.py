@@ -1,0 +1,315 @@
+"""History: every version of every row, with the step that made it; Moment: the state after one of the steps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from replaykit import connection
+from replaykit.errors import QueryError, StateError, excerpt
+from replaykit.rollback import read_only
+from replaykit.rows import Row
+from replaykit.sql import check_query, quote
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import duckdb
+    import pandas as pd
+
+    from replaykit.state import Change, StateTable
+
+__all__ = ["History", "Moment"]
+
+_BOOKKEEPING = ("change", "born", "valid_from", "valid_to")
+
+
+class History:
+    """Every version of every row of a replay, held in a private in-memory database.
+
+    Each state table has ``history.<table>``: ``change`` (dense number, the real order), ``born`` (insertion
+    position), ``valid_from`` and ``valid_to`` (steps, ``[from, to)``, NULL while open) and the table's columns.
+    A version replaced within its own step has ``valid_from = valid_to``: no moment shows it.
+    """
+
+    def __init__(self, tables: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]]) -> None:
+        self.keys = {name: key for name, (key, _) in tables.items()}
+        self._columns = {name: dict(columns) for name, (_, columns) in tables.items()}
+        self._connection = connection.memory()
+        self._lock = threading.RLock()
+        self._next = 1
+        self._connection.execute("CREATE SCHEMA log; CREATE SCHEMA history")
+        for name, columns in self._columns.items():
+            listed = ", ".join(f"{quote(c)} {storage_type(t)}" for c, t in columns.items())
+            self._connection.execute(
+                f"CREATE TABLE log.{quote(name)} "
+                f"(change BIGINT, step BIGINT, born BIGINT, deleted BOOLEAN, {listed})"
+            )
+
+    def __repr__(self) -> str:
+        return f"History({', '.join(self.keys)})"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the state tables."""
+        return tuple(self.keys)
+
+    def append(self, changes: Sequence[Change]) -> None:
+        """Add changes in their order; called while the replay runs."""
+        by_table: dict[StateTable, list[tuple[int, Change]]] = {}
+        for number, change in enumerate(changes, self._next):
+            by_table.setdefault(change[1], []).append((number, change))
+        self._next += len(changes)
+        for table, numbered in by_table.items():
+            self._insert(f"log.{quote(table.name)}", table.name, numbered)
+
+    def _insert(self, target: str, name: str, numbered: list[tuple[int, Change]]) -> None:
+        import pyarrow as pa
+
+        images = [change[3] if change[3] is not None else change[4] for _, change in numbered]
+        arrays = {
+            "change": pa.array([number for number, _ in numbered], pa.int64()),
+            "step": pa.array([change[0] for _, change in numbered], pa.int64()),
+            "born": pa.array([change[5] for _, change in numbered], pa.int64()),
+            "deleted": pa.array([change[3] is None for _, change in numbered], pa.bool_()),
+        }
+        for column, sql in self._columns[name].items():
+            arrays[f"c_{column}"] = arrow_column(name, column, sql, [image[column] for image in images])  # type: ignore[index]
+        load_arrow(self._connection, target, pa.table(arrays))
+
+    def take(self, name: str, source: duckdb.DuckDBPyConnection, query: str) -> None:
+        """Add what a projection computed: a query giving step, born, deleted and the columns, in order of change."""
+        rows = source.sql(query).to_arrow_table()
+        self._connection.register("replaykit_rows", rows)
+        self._connection.execute(
+            f"INSERT INTO log.{quote(name)} SELECT {self._next - 1} + row_number() OVER (), * FROM replaykit_rows"
+        )
+        self._connection.unregister("replaykit_rows")
+        self._next += len(rows)
+
+    def latest_rows(self, name: str) -> list[Row]:
+        """Return a table's live rows after the last change logged so far, in insertion order."""
+        key = ", ".join(quote(column) for column in self.keys[name])
+        names = list(self._columns[name])
+        rows = self._connection.execute(
+            f"SELECT {', '.join(map(quote, names))} FROM log.{quote(name)} "
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY change DESC) = 1 AND NOT deleted ORDER BY born"
+        ).fetchall()
+        return [Row(zip(names, row, strict=True)) for row in rows]
+
+    def close_log(self, steps: Any) -> None:
+        """Turn the log into versions, add the table of steps, and make everything read-only."""
+        load_table(self._connection, "steps", steps)
+        for name, columns in self._columns.items():
+            key = ", ".join(quote(column) for column in self.keys[name])
+            listed = ", ".join(quote(column) for column in columns)
+            self._connection.execute(
+                f"CREATE TABLE history.{quote(name)} AS SELECT change, born, valid_from, valid_to, {listed} FROM ("
+                f"SELECT change, born, deleted, step AS valid_from, {listed}, "
+                f"lead(step) OVER (PARTITION BY {key} ORDER BY change) AS valid_to FROM log.{quote(name)}"
+                f") WHERE NOT deleted ORDER BY change"
+            )
+            self._connection.execute(f"DROP TABLE log.{quote(name)}")
+        connection.seal(self._connection)
+
+    def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Run one query of our own and return its rows."""
+        with self._lock:
+            return self._connection.cursor().execute(query, dict(parameters or {})).df()
+
+    def ask(self, query: str, parameters: Mapping[str, Any], *, step: int | None = None) -> pd.DataFrame:
+        """Run one guarded SELECT; with `step`, state tables appear under their names as of that step."""
+        statement = check_query(query, what="The query")
+        with self._lock:
+            cursor = self._connection.cursor()
+            try:
+                if step is not None:
+                    self._show(cursor, step)
+                with read_only(cursor):
+                    return cursor.execute(statement.text, dict(parameters)).df()
+            finally:
+                cursor.close()
+
+    def _show(self, cursor: duckdb.DuckDBPyConnection, step: int) -> None:
+        for name in self.keys:
+            cursor.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {self.at_query(name, step)}")
+
+    def at_query(self, name: str, step: int) -> str:
+        """Return the query for a table as of a step, in insertion order."""
+        listed = ", ".join(quote(column) for column in self._columns[name])
+        return (
+            f"SELECT {listed} FROM history.{quote(name)} WHERE valid_from <= {int(step)} "
+            f"AND (valid_to IS NULL OR valid_to > {int(step)}) ORDER BY born"
+        )
+
+    def check_table(self, name: str) -> str:
+        """Return `name` if it is a state table; otherwise raise a QueryError that lists them."""
+        if name not in self.keys:
+            raise QueryError(f"There is no state table {name!r}; the tables are {list(self.keys)}.")
+        return name
+
+    def columns(self, name: str) -> Mapping[str, str]:
+        """Return a table's columns and their DuckDB types."""
+        return self._columns[self.check_table(name)]
+
+    def __call__(self, table: str, key: Any = None) -> pd.DataFrame:
+        """Return all versions of one row, or of a whole table, with the input that caused each.
+
+        Parameters
+        ----------
+        key
+            The row's key; a tuple in key order for composite keys. None is the whole table.
+
+        Returns
+        -------
+        DataFrame
+            ``change``, ``valid_from``, ``valid_to``, ``caused_by``, ``applied_at``, ``event_id``, then the columns, in
+            order of ``change``. ``caused_by`` is the kind of event or action, or ``base``.
+        """
+        self.check_table(table)
+        listed = ", ".join(f"v.{quote(column)}" for column in self._columns[table])
+        where, parameters = ("", {}) if key is None else self._where(table, key)
+        rows = self.frame(
+            f"SELECT v.change, v.valid_from, v.valid_to, coalesce(s.kind, 'base') AS caused_by, s.applied_at, "
+            f"s.event_id, {listed} FROM history.{quote(table)} v LEFT JOIN steps s ON s.step = v.valid_from "
+            f"{where} ORDER BY v.change",
+            parameters,
+        )
+        if key is not None and rows.empty:
+            raise QueryError(f"Table {table!r} never held a row {excerpt(key)}; its key is {list(self.keys[table])}.")
+        return rows
+
+    def _where(self, table: str, key: Any) -> tuple[str, dict[str, Any]]:
+        names = self.keys[table]
+        values = tuple(key) if isinstance(key, (tuple, list)) else (key,)
+        if len(values) != len(names):
+            raise QueryError(f"Key {excerpt(key)} has {len(values)} parts; the key of {table!r} is {list(names)}.")
+        conditions = [f"v.{quote(name)} = $k{number}" for number, name in enumerate(names)]
+        return f"WHERE {' AND '.join(conditions)}", {f"k{number}": value for number, value in enumerate(values)}
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Moment:
+    """The state after one step. Its tables are read from the history when asked for; nothing is replayed."""
+
+    history: History
+    step: int
+    """The last step included; 0 is the base."""
+    at: datetime | None
+    """The clock at that step, naive UTC."""
+
+    def __repr__(self) -> str:
+        from replaykit.errors import show_time
+
+        return f"Moment(step {self.step}, {show_time(self.at)}, {len(self.history.keys)} tables)"
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        """Return a table as of this moment, in insertion order."""
+        return self.history.frame(self.history.at_query(self.history.check_table(table), self.step))
+
+    def _repr_html_(self) -> str:
+        from replaykit.display import table_html
+
+        return "".join(table_html(self[name], caption=f"{name} after step {self.step}", limit=20) for name in self.keys)
+
+    @property
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        """Key columns by table."""
+        return self.history.keys
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """Every table as of this moment, read when taken out."""
+        return _Tables(self)
+
+    def sql(self, query: str, /, **params: Any) -> pd.DataFrame:
+        """Run one SELECT over the state tables as of this moment; ``history.<table>`` and ``steps`` are there too."""
+        return self.history.ask(query, params, step=self.step)
+
+
+class _Tables(Mapping[str, "pd.DataFrame"]):
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self._moment.history.keys:
+            raise KeyError(name)
+        return self._moment[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._moment.history.keys)
+
+    def __len__(self) -> int:
+        return len(self._moment.history.keys)
+
+
+def storage_type(sql: str) -> str:
+    """Return the type a state column is stored as; JSON is kept as text, so that bad JSON can be kept too."""
+    return "VARCHAR" if sql.upper() in ("JSON", "UUID", "TEXT", "STRING") else sql
+
+
+def arrow_column(table: str, column: str, sql: str, values: list[Any]) -> Any:
+    """Return values as an Arrow array of the type a state column is stored as.
+
+    Raises
+    ------
+    StateError
+        A value does not fit, for example an integer beyond 64 bits.
+    """
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, arrow_type(sql))
+    except UnicodeEncodeError:
+        # Half a surrogate pair is valid in JSON and in Python, and not in UTF-8: show it as \\udXXX.
+        return pa.array([v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values], pa.string())
+    except (pa.ArrowException, OverflowError, TypeError) as exc:
+        raise StateError(f"Column {column!r} of table {table!r} ({sql}) can't hold a value written to it: {exc}.") from exc
+
+
+def arrow_type(sql: str) -> Any:
+    """Return the Arrow type that carries a DuckDB type without loss."""
+    import pyarrow as pa
+
+    family, _, arguments = sql.upper().partition("(")
+    if family == "DECIMAL":
+        precision, _, scale = (arguments.rstrip(")") or "18,3").partition(",")
+        return pa.decimal128(int(precision), int(scale or 0))
+    simple = {
+        "BOOLEAN": pa.bool_(),
+        "DOUBLE": pa.float64(),
+        "FLOAT": pa.float32(),
+        "REAL": pa.float32(),
+        "DATE": pa.date32(),
+        "TIME": pa.time64("us"),
+        "INTERVAL": pa.duration("us"),
+        "BLOB": pa.binary(),
+        "HUGEINT": pa.decimal128(38, 0),
+        "UBIGINT": pa.uint64(),
+    }
+    if family in simple:
+        return simple[family]
+    if "INT" in family:
+        return pa.int64()
+    return pa.timestamp("us") if family.startswith("TIMESTAMP") else pa.string()
+
+
+def load_arrow(cursor: duckdb.DuckDBPyConnection, target: str, rows: Any) -> None:
+    """Insert an Arrow table into `target`, column by column in its order."""
+    cursor.register("replaykit_rows", rows)
+    try:
+        cursor.execute(f"INSERT INTO {target} SELECT * FROM replaykit_rows")
+    finally:
+        cursor.unregister("replaykit_rows")
+
+
+def load_table(cursor: duckdb.DuckDBPyConnection, name: str, rows: Any, *, temporary: bool = False) -> None:
+    """Create table `name` from an Arrow table."""
+    kind = "TEMP TABLE" if temporary else "TABLE"
+    cursor.register("replaykit_rows", rows)
+    try:
+        cursor.execute(f"CREATE {kind} {quote(name)} AS SELECT * FROM replaykit_rows")
+    finally:
+        cursor.unregister("replaykit_rows")

@@ -1,0 +1,202 @@
+"""Inputs: which events a replay applies, from which base, and how they are read and shown to handlers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from replaykit.errors import ReconcilerError, excerpt, show_time
+from replaykit.snapshot import RecordedSnapshot, Snapshot
+from replaykit.window import Window
+
+if TYPE_CHECKING:
+    from replaykit.recording import Recording
+
+__all__ = ["Base", "Event", "Plan", "make_plan", "read_events"]
+
+_BATCH = 20_000
+
+
+class Event(dict[str, Any]):
+    """One recorded event. ``event["x"]`` is a column, ``event.payload["x"]`` a payload key.
+
+    ``occurred_at``, ``kind``, ``id`` and ``payload`` are attributes; the payload is decoded when first asked for.
+    The names the columns had at the source work as items too.
+    """
+
+    __slots__ = ("_decoded", "step")
+    _names: Mapping[str, str] = {}
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it happened, naive UTC."""
+        return self["occurred_at"]  # type: ignore[no-any-return]
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return self["kind"]  # type: ignore[no-any-return]
+
+    @property
+    def id(self) -> str | None:
+        """Its id at the source, which need not be unique."""
+        return self["event_id"]  # type: ignore[no-any-return]
+
+    @property
+    def payload(self) -> Any:
+        """The payload, decoded from JSON; an empty dict if there is none. A copy for this event alone."""
+        try:
+            return self._decoded
+        except AttributeError:
+            text = dict.__getitem__(self, "payload")
+            self._decoded = {} if text is None else json.loads(text)
+            return self._decoded
+
+    def __missing__(self, name: str) -> Any:
+        if name in self._names:
+            return dict.__getitem__(self, self._names[name])
+        raise KeyError(f"the event table has no column {name!r}; its columns are {list(self)}")
+
+    def __repr__(self) -> str:
+        return f"Event({self.kind!r}, id={self.id!r}, position {self['position']}, {show_time(self.occurred_at)})"
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise ReconcilerError("An event can't be changed; write what follows from it into state.")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Base:
+    """The state a replay starts from."""
+
+    name: str
+    """``snapshot 3 (2026-…)``, ``the given snapshot`` or ``empty``."""
+    tables: Any
+    """Mapping of table name to DataFrame; empty for an empty base."""
+    position: int
+    """Position of the last event it includes; 0 if none."""
+    at: datetime | None
+    number: int | None = None
+    """Number of the recorded snapshot, if it is one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which events are applied: those in ``(base, window.end)``, in the recording's order."""
+
+    window: Window
+    base: Base
+    first: int
+    """Position after which events are read."""
+    where: str
+    """Condition on the event table, with ``$first``, ``$start`` and ``$end``."""
+    events: int
+    warmup: int
+    """How many of them come before the first event inside the window."""
+    late: bool
+    """The base includes events from inside the window: it is later than the window's start."""
+    last: int
+    """Position of the last event applied, or of the base if there is none."""
+    kinds: Mapping[str, tuple[int, int, str | None]]
+    """Kind to how many events, position and id of the first."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Values of the condition's parameters."""
+        start, end = self.window.bounds()
+        return {"first": self.first, "start": start, "end": end}
+
+
+def make_plan(recording: Recording, window: Window | None, base: Any) -> Plan:
+    """Decide base, warm-up and window.
+
+    Raises
+    ------
+    WindowError
+        The window does not touch the recording.
+    ReconcilerError
+        ``base`` is neither ``"nearest"``, ``"empty"`` nor a snapshot.
+    """
+    span = recording.span
+    within = span if window is None and span is not None else (window or Window("0001-01-01", "9999-01-01")).within(span)
+    start, end = within.bounds()
+    found = recording._fetch(
+        "SELECT min(position) FROM events WHERE occurred_at >= $start AND occurred_at < $end", {"start": start, "end": end}
+    )
+    opening: int | None = found[0][0]
+    chosen = _choose_base(recording, base, start, opening)
+    late = opening is not None and chosen.position >= opening
+    where = "position > $first AND occurred_at < $end"
+    where += " AND occurred_at >= $start" if late else " AND $start IS NOT NULL"
+    first = 0 if late else chosen.position
+    parameters = {"first": first, "start": start, "end": end}
+    total, last, warm = recording._fetch(
+        f"SELECT count(*), max(position), count(*) FILTER (WHERE position < $opening) FROM events WHERE {where}",
+        {**parameters, "opening": opening if opening is not None else 2**62},
+    )[0]
+    kinds = recording._fetch(
+        f"SELECT kind, count(*), min(position), arg_min(event_id, position) FROM events WHERE {where} "
+        "GROUP BY kind ORDER BY min(position)",
+        parameters,
+    )
+    return Plan(
+        within, chosen, first, where, total, warm, late, last if last is not None else chosen.position,
+        {kind: (number, position, event_id) for kind, number, position, event_id in kinds},
+    )  # fmt: skip
+
+
+def _choose_base(recording: Recording, base: Any, start: datetime, opening: int | None) -> Base:
+    if base == "empty":
+        return Base("empty", {}, 0, None)
+    if base == "nearest":
+        reach = [s for s in recording.snapshots if s.at <= start and (opening is None or s.after_position < opening)]
+        return _recorded(recording, max(reach, key=lambda s: s.number)) if reach else Base("empty", {}, 0, None)
+    if isinstance(base, RecordedSnapshot):
+        return _recorded(recording, base)
+    if isinstance(base, Snapshot):
+        return _given(recording, base)
+    raise ReconcilerError(f"base={excerpt(base)}: expected 'nearest', 'empty' or a Snapshot.")
+
+
+def _recorded(recording: Recording, snapshot: RecordedSnapshot) -> Base:
+    name = f"snapshot {snapshot.number} ({show_time(snapshot.at)})"
+    return Base(name, recording.snapshot(snapshot.number), snapshot.after_position, snapshot.at, snapshot.number)
+
+
+def _given(recording: Recording, snapshot: Snapshot) -> Base:
+    from replaykit.sources import place_snapshot, snapshot_frames
+
+    at, position = place_snapshot(recording, snapshot)
+    return Base(f"the given snapshot ({show_time(at)})", snapshot_frames(snapshot), position, at)
+
+
+def read_events(recording: Recording, plan: Plan) -> Iterator[list[Event]]:
+    """Yield the events of a plan in the recording's order, some thousands at a time, in bounded memory."""
+    columns = list(recording.columns("events"))
+    names = source_names(recording)
+    if names:
+        Event_ = type("Event", (Event,), {"__slots__": (), "_names": names})
+    else:
+        Event_ = Event
+    low = plan.first
+    query = f"SELECT * FROM events WHERE {plan.where} AND position > $low AND position <= $high ORDER BY position"
+    while low < plan.last:
+        high = low + _BATCH
+        rows = recording._fetch(query, {**plan.parameters, "low": low, "high": high})
+        if rows:
+            yield [Event_(zip(columns, row, strict=True)) for row in rows]
+        low = high
+
+
+def source_names(recording: Recording) -> dict[str, str]:
+    """Return the names the role columns had at the source, by canonical name reversed."""
+    canonical = {"time": "occurred_at", "kind": "kind", "id": "event_id", "payload": "payload"}
+    return {
+        source: canonical[role]
+        for role, source in recording.roles.items()
+        if role in canonical and isinstance(source, str) and source != canonical[role]
+    }

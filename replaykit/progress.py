@@ -1,0 +1,51 @@
+"""Progress of a long replay, shown only where somebody is looking: a terminal, or a notebook front end that can ask."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+__all__ = ["Progress"]
+
+_PATIENCE = 1.0
+_INTERVAL = 0.2
+
+
+class Progress:
+    """A line that says how far a replay is, at most five times a second, and is gone when it ends."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = False
+        self._started = self._last = time.monotonic()
+        self._live = _watched()
+
+    def advance(self, done: int, total: int) -> None:
+        """Say that `done` of `total` inputs are applied."""
+        now = time.monotonic()
+        if not self._live or now - self._started < _PATIENCE or now - self._last < _INTERVAL or not total:
+            return
+        self._last = now
+        rate = done / (now - self._started)
+        left = (total - done) / rate if rate else 0.0
+        line = f"{self._what}: {done:,} of {total:,} events, {rate:,.0f}/s, {left:,.0f} s left"
+        print("\r" + line.ljust(78), end="", file=sys.stderr, flush=True)
+        self._shown = True
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            print("\r" + " " * 78 + "\r", end="", file=sys.stderr, flush=True)
+
+
+def _watched() -> bool:
+    kernel = getattr(_shell(), "kernel", None)
+    if kernel is not None:
+        # A front end with a person can answer input(); nbval, nbconvert and nbclient say that they can't.
+        return bool(getattr(kernel, "_allow_stdin", False))
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _shell() -> object:
+    module = sys.modules.get("IPython")
+    return module.get_ipython() if module is not None else None  # type: ignore[attr-defined]

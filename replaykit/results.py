@@ -1,0 +1,136 @@
+"""Results of a replay as held rows: the frames of actions, violations, problems, metrics and steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from replaykit.engine import Engine, Problem
+    from replaykit.replay import Replay
+    from replaykit.ticks import Emission, Episode, TickRecord
+
+__all__ = ["actions_frame", "metrics_frame", "problems_frame", "replay_html", "steps_table", "violations_frame"]
+
+_ACTION = {"action": "int64", "tick": "int64", "at": "datetime64[us]", "step": "int64", "rule": "str", "kind": "str"}
+_VIOLATION = {
+    "violation": "int64",
+    "invariant": "str",
+    "entity": "str",
+    "opened_tick": "int64",
+    "opened_at": "datetime64[us]",
+    "opened_step": "int64",
+    "last_tick": "int64",
+    "last_at": "datetime64[us]",
+    "closed_tick": "Int64",
+    "closed_at": "datetime64[us]",
+    "ticks": "int64",
+    "detail": "str",
+}
+
+
+def _frame(rows: Sequence[Sequence[Any]], types: dict[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = zip(*rows, strict=True) if rows else ([] for _ in types)
+    return pd.DataFrame(
+        {name: pd.Series(list(values), dtype=kind) for (name, kind), values in zip(types.items(), columns, strict=True)}  # type: ignore[call-overload]
+    )
+
+
+def entity_of(values: Iterable[Any]) -> str:
+    """Return the text that names an entity: its key values, joined by a slash."""
+    return "/".join("" if value is None else str(value) for value in values)
+
+
+def actions_frame(emissions: list[Emission]) -> pd.DataFrame:
+    """Return one row per emission in order of tick, rule and place; the actions' fields follow as columns."""
+    import pandas as pd
+
+    emissions.sort(key=lambda one: (one.tick, one.order))
+    fixed = [(n, e.tick, e.at, e.step, e.rule.name, e.action.kind) for n, e in enumerate(emissions, 1)]
+    entities = [entity_of(e.action.get(name) for name in e.rule.key) for e in emissions]
+    frame = _frame(fixed, _ACTION)
+    frame["entity"] = pd.Series(entities, dtype="str")
+    names = dict.fromkeys(name for emission in emissions for name in emission.action.fields)
+    for name in names:
+        column = f"{name}_" if name in frame.columns or name == "repeats" else name
+        frame[column] = pd.Series([emission.action.get(name) for emission in emissions]).convert_dtypes()
+    frame["repeats"] = pd.Series([emission.repeats for emission in emissions], dtype="int64")
+    return frame
+
+
+def violations_frame(episodes: list[Episode]) -> pd.DataFrame:
+    """Return one row per episode, in order of opening."""
+    rows = []
+    for number, one in enumerate(episodes, 1):
+        closed = one.closed or (None, None)
+        detail = json.dumps(dict(one.detail), ensure_ascii=False, default=str)
+        rows.append((number, one.invariant.name, entity_of(one.key), *one.opened, *one.last, *closed, one.ticks, detail))
+    return _frame(rows, _VIOLATION)
+
+
+def problems_frame(problems: Iterable[Problem]) -> pd.DataFrame:
+    """Return one row per problem, kind and handler, with the first occurrence and a count."""
+    types = {
+        "problem": "str",
+        "kind": "str",
+        "handler": "str",
+        "count": "int64",
+        "step": "Int64",
+        "position": "Int64",
+        "event_id": "str",
+        "detail": "str",
+    }
+    rows = [(p.problem, p.kind, p.handler, p.count, p.step, p.position, p.event_id, p.detail) for p in problems]
+    return _frame(rows, types)
+
+
+def metrics_frame(records: list[TickRecord]) -> pd.DataFrame:
+    """Return one row per evaluated tick; ``repeats`` further ticks did the same."""
+    types = {"tick": "int64", "at": "datetime64[us]", "step": "int64", "actions": "int64", "violations": "int64", "repeats": "int64"}
+    return _frame([(r.tick, r.at, r.step, r.actions, r.violations, r.repeats) for r in records], types)
+
+
+def steps_table(engine: Engine) -> Any:
+    """Return the Arrow table of steps: step, input, kind, event_id, position, occurred_at, applied_at, tick."""
+    import pyarrow as pa
+
+    plan = engine.plan
+    events = engine.recording._arrow(
+        "SELECT position - $first AS step, 'event' AS input, kind, event_id, position, occurred_at, "
+        "greatest(max(occurred_at) OVER (ORDER BY position), coalesce($base, occurred_at)) AS applied_at, "
+        f"NULL::BIGINT AS tick FROM events WHERE {plan.where} ORDER BY position",
+        {**plan.parameters, "base": plan.base.at},
+    )
+    if engine.numbered:
+        events = events.set_column(0, "step", pa.array([step for step, _, _ in engine.pairs], pa.int64()))
+        events = events.set_column(6, "applied_at", pa.array([at for _, _, at in engine.pairs], pa.timestamp("us")))
+    if not engine.others:
+        return events
+    others = pa.table(
+        {
+            "step": pa.array([one.step for one in engine.others], pa.int64()),
+            "input": [one.input for one in engine.others],
+            "kind": [one.kind for one in engine.others],
+            "event_id": pa.array([None] * len(engine.others), pa.string()),
+            "position": pa.array([one.position for one in engine.others], pa.int64()),
+            "occurred_at": pa.array([one.occurred_at for one in engine.others], pa.timestamp("us")),
+            "applied_at": pa.array([one.occurred_at for one in engine.others], pa.timestamp("us")),
+            "tick": pa.array([one.tick for one in engine.others], pa.int64()),
+        }
+    )
+    return pa.concat_tables([events.cast(others.schema), others]).sort_by("step")
+
+
+def replay_html(run: Replay) -> str:
+    """Return a bounded summary of a replay: the verdict, then the first actions, violations and problems."""
+    from replaykit.display import table_html
+
+    head = f"<p><b>{escape(repr(run))}</b><br>{escape(run.verdict.sentence)}</p>"
+    parts = [("actions", run.actions), ("violations", run.violations), ("problems", run.problems)]
+    return head + "".join(table_html(frame, caption=name, limit=10) for name, frame in parts if len(frame))

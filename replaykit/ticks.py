@@ -1,0 +1,253 @@
+"""Ticks: when rules and invariants are evaluated, what they gave, and how long each breach lasted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from replaykit.clock import Clock
+from replaykit.errors import IsolationError, ReconcilerError, StateError, excerpt, show_time
+from replaykit.reconciler import Action, Invariant, Reconciler, Rule
+from replaykit.rows import plain
+
+if TYPE_CHECKING:
+    from replaykit.state import State
+    from replaykit.workspace import Workspace
+
+__all__ = ["Emission", "Episode", "TickRecord", "Ticker"]
+
+_SLACK = timedelta(microseconds=2)  # a followed comparison may have gone through floating point seconds
+
+
+@dataclass
+class Emission:
+    """One emitted action, and at how many further ticks the same one was emitted without anything having changed."""
+
+    tick: int
+    at: datetime
+    step: int
+    rule: Rule
+    order: tuple[int, int]
+    action: Action
+    repeats: int = 0
+
+
+@dataclass
+class Episode:
+    """One breach of an invariant, from the tick that first saw it to the one that no longer did."""
+
+    invariant: Invariant
+    key: tuple[Any, ...]
+    opened: tuple[int, datetime, int]
+    last: tuple[int, datetime]
+    detail: Mapping[str, Any]
+    ticks: int = 1
+    closed: tuple[int, datetime] | None = None
+
+
+@dataclass
+class TickRecord:
+    """What one tick did; ``repeats`` further ticks did the same."""
+
+    tick: int
+    at: datetime
+    step: int
+    actions: int
+    violations: int
+    repeats: int = 0
+
+
+@dataclass
+class _Last:
+    """The standing answer of one rule or invariant in a stretch without events."""
+
+    emissions: list[Emission] = field(default_factory=list)
+    found: list[Episode] = field(default_factory=list)
+    tick: int = 0
+    due: int | None = None
+
+
+class Ticker:
+    """Evaluates a reconciler's rules and invariants, and keeps what they gave."""
+
+    def __init__(
+        self, reconciler: Reconciler, state: State, workspace: Workspace, failed: Callable[[str, str, Exception], None]
+    ) -> None:
+        self.emissions: list[Emission] = []
+        self.episodes: list[Episode] = []
+        self.records: list[TickRecord] = []
+        self._declared: list[Rule | Invariant] = [*reconciler.rules.values(), *reconciler.invariants.values()]
+        self._state = state
+        self._workspace = workspace
+        self._failed = failed
+        self._open: dict[tuple[str, tuple[Any, ...]], Episode] = {}
+        self._every_tick: set[str] = set()
+
+    def tick(self, tick: int, at: datetime) -> list[Emission]:
+        """Evaluate everything once."""
+        self._state.now = at
+        emitted: list[Emission] = []
+        for number, declared in enumerate(self._declared):
+            rows = self._evaluate(declared, at, tick, at)
+            if isinstance(declared, Rule):
+                emitted += self._emit(number, declared, rows, tick, at)
+            else:
+                self._observe(declared, rows, tick, at)
+        self._record(tick, at, len(emitted))
+        return emitted
+
+    def stretch(self, first: int, last: int, time_of: Callable[[int], datetime]) -> None:
+        """Give the answers of ticks `first` to `last`, over which the state does not change.
+
+        Each rule is evaluated at `first`, and again only where a comparison it made with the clock turns.
+        """
+        standing = [_Last(due=first) for _ in self._declared]
+        tick: int | None = first
+        while tick is not None and tick <= last:
+            at = time_of(tick)
+            for number, answer in enumerate(standing):
+                if answer.due == tick:
+                    self._settle(answer, tick, time_of)
+                    self._renew(number, answer, tick, at, time_of)
+            self._record(tick, at, sum(len(answer.emissions) for answer in standing))
+            coming = [answer.due for answer in standing if answer.due is not None]
+            following = min(coming, default=None)
+            self.records[-1].repeats = min(following or last + 1, last + 1) - tick - 1
+            tick = following
+        for answer in standing:
+            self._settle(answer, last + 1, time_of)
+
+    def _settle(self, answer: _Last, tick: int, time_of: Callable[[int], datetime]) -> None:
+        """Count how long an answer stood before `tick`."""
+        repeats = tick - answer.tick - 1
+        if repeats <= 0:
+            return
+        for emission in answer.emissions:
+            emission.repeats = repeats
+        for episode in answer.found:
+            episode.ticks += repeats
+            episode.last = (tick - 1, time_of(tick - 1))
+        answer.tick = tick - 1
+
+    def _renew(self, number: int, answer: _Last, tick: int, at: datetime, time_of: Callable[[int], datetime]) -> None:
+        declared = self._declared[number]
+        rows, due = self._followed(declared, tick, at, time_of)
+        answer.tick, answer.due = tick, due
+        if isinstance(declared, Rule):
+            answer.emissions = self._emit(number, declared, rows, tick, at)
+        else:
+            answer.found = self._observe(declared, rows, tick, at)
+
+    def _followed(
+        self, declared: Rule | Invariant, tick: int, at: datetime, time_of: Callable[[int], datetime]
+    ) -> tuple[list[Any], int | None]:
+        """Evaluate with a followed clock; return the rows and the next tick at which they may differ."""
+        if declared.statement is not None:
+            reads = "now" in declared.statement.parameters
+            return self._evaluate(declared, at, tick, at), tick + 1 if reads else None
+        if declared.name in self._every_tick:
+            return self._evaluate(declared, at, tick, at), tick + 1
+        clock = Clock(at)
+        try:
+            rows = [_released(row, clock) for row in self._call(declared, clock.now())]
+        except Exception:  # what stands in for a datetime may not do where C code wants a real one
+            clock.opaque = True
+        if clock.opaque:
+            self._every_tick.add(declared.name)
+            return self._evaluate(declared, at, tick, at), tick + 1
+        return rows, _next_due(clock, tick, time_of)
+
+    def _evaluate(self, declared: Rule | Invariant, now: Any, tick: int, at: datetime) -> list[Any]:
+        what = f"{type(declared).__name__} {declared.name!r}"
+        before = len(self._state.changes)
+        try:
+            rows = self._call(declared, now)
+        except IsolationError:
+            raise
+        except Exception as exc:
+            if isinstance(exc, StateError) and declared.statement is not None:
+                raise ReconcilerError(f"{what} failed at tick {tick} ({show_time(at)}): {exc}") from exc
+            self._failed(what, declared.name, exc)
+            return []
+        if len(self._state.changes) != before:
+            raise ReconcilerError(f"{what} wrote to state at tick {tick} ({show_time(at)}); rules read, appliers write.")
+        return rows
+
+    def _call(self, declared: Rule | Invariant, now: Any) -> list[Any]:
+        if declared.statement is not None:
+            return list(self._workspace.rows(declared.statement))
+        self._state.now = now
+        return list(declared.function(self._state, now) or ())  # type: ignore[misc]
+
+    def _emit(self, number: int, rule: Rule, rows: Iterable[Any], tick: int, at: datetime) -> list[Emission]:
+        emitted = []
+        for ordinal, row in enumerate(rows):
+            action = _as_action(rule, row)
+            emitted.append(Emission(tick, at, self._state.step, rule, (number, ordinal), action))
+        self.emissions += emitted
+        return emitted
+
+    def _observe(self, invariant: Invariant, rows: Iterable[Any], tick: int, at: datetime) -> list[Episode]:
+        found: dict[tuple[str, tuple[Any, ...]], Episode] = {}
+        for row in rows:
+            detail = _as_row(invariant, row)
+            identity = (invariant.name, tuple(detail[name] for name in invariant.key))
+            if identity in found:
+                continue
+            episode = self._open.pop(identity, None)
+            if episode is None:
+                episode = Episode(invariant, identity[1], (tick, at, self._state.step), (tick, at), detail, ticks=0)
+                self.episodes.append(episode)
+            episode.ticks += 1
+            episode.last = (tick, at)
+            found[identity] = episode
+        self._close(invariant.name, tick, at)
+        self._open.update(found)
+        return list(found.values())
+
+    def _close(self, name: str, tick: int, at: datetime) -> None:
+        for identity in [identity for identity in self._open if identity[0] == name]:
+            self._open.pop(identity).closed = (tick, at)
+
+    def _record(self, tick: int, at: datetime, actions: int) -> None:
+        self.records.append(TickRecord(tick, at, self._state.step, actions, len(self._open)))
+
+
+def _next_due(clock: Clock, tick: int, time_of: Callable[[int], datetime]) -> int | None:
+    """Return the first tick after `tick` at or behind the nearest instant at which a comparison turns."""
+    coming = [turn for turn in clock.turns if turn >= clock.moment - _SLACK]
+    if not coming:
+        return None
+    turn = min(coming)
+    origin, interval = time_of(0), time_of(1) - time_of(0)
+    return max(tick + 1, -((origin - turn + _SLACK) // interval))
+
+
+def _released(row: Any, clock: Clock) -> Any:
+    if isinstance(row, Action):
+        return Action(row.kind, **{name: clock.release(value) for name, value in row.fields.items()})
+    if isinstance(row, Mapping):
+        return {name: clock.release(value) for name, value in row.items()}
+    return row
+
+
+def _as_action(rule: Rule, row: Any) -> Action:
+    if rule.statement is not None:
+        return Action(rule.action or rule.name, **{name: plain(value) for name, value in row.items()})
+    if not isinstance(row, Action):
+        raise ReconcilerError(f"Rule {rule.name!r} yielded {excerpt(row)}; expected rk.Action(kind, field=value).")
+    missing = [name for name in rule.key if name not in row.fields]
+    if missing:
+        raise ReconcilerError(f"Rule {rule.name!r} yielded {excerpt(row)} without {missing[0]!r}, which its key names.")
+    return Action(row.kind, **{name: plain(value) for name, value in row.fields.items()})
+
+
+def _as_row(invariant: Invariant, row: Any) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        raise ReconcilerError(f"Invariant {invariant.name!r} yielded {excerpt(row)}; expected a mapping such as a row.")
+    missing = [name for name in invariant.key if name not in row]
+    if missing:
+        raise ReconcilerError(f"Invariant {invariant.name!r} gave no {missing[0]!r}, which its key names; it gave {list(row)}.")
+    return {name: plain(value) for name, value in row.items()}

@@ -1,0 +1,265 @@
+"""Workspace: the SQL side of a running replay. Temp tables that follow the working set, inside the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+
+from replaykit.errors import GuardError, StateError, excerpt
+from replaykit.history import arrow_column, load_arrow, storage_type
+from replaykit.rollback import restarted
+from replaykit.rows import Row
+from replaykit.sql import Statement, check_statement, quote
+
+if TYPE_CHECKING:
+    from replaykit.inputs import Plan
+    from replaykit.state import Change, State, StateTable
+
+__all__ = ["RESERVED", "Workspace", "interruptible"]
+
+RESERVED = frozenset({"events", "steps", "history", "log", "recording", "replaykit_rows", "replaykit_inputs"})
+"""Names a state table may not have."""
+
+_T = TypeVar("_T")
+
+
+class Workspace:
+    """Temp tables named like the state tables, filled in bulk from the working set when SQL needs to see them."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, state: State, plan: Plan, *, numbered: bool) -> None:
+        self.connection = connection
+        self._state = state
+        self._plan = plan
+        self._numbered = numbered
+        self._ready = False
+        self._seen = 0
+        self._dirty: dict[StateTable, dict[Any, None]] = {}
+        self._shown = -1
+        self._pairs: list[tuple[int, int, Any]] = []
+        self._paired = 0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="replaykit-sql")
+
+    def follow(self, pairs: list[tuple[int, int, Any]]) -> None:
+        """Take the engine's growing list of ``(step, position, clock)``, where steps are not consecutive positions."""
+        self._pairs = pairs
+
+    def close(self) -> None:
+        """Stop the worker thread."""
+        self._pool.shutdown()
+
+    def rows(self, statement: Statement, extra: Mapping[str, Any] | None = None) -> list[Row]:
+        """Run a checked SELECT on the replayed state as it is now and return its rows in the query's order."""
+        self.refresh(statement.words)
+        return self._run(statement.text, self._bound(statement, extra))
+
+    def sql(self, query: str, extra: Mapping[str, Any] | None) -> list[Row]:
+        """Run what a handler passed to ``state.sql``."""
+        statement = check_statement(query, what="state.sql")
+        if statement.kind == "SELECT":
+            return self.rows(statement, extra)
+        return self._write(statement, extra)
+
+    def refresh(self, words: frozenset[str] | None = None) -> None:
+        """Bring the temp tables up to the working set."""
+        if not self._ready:
+            self._create()
+        self._collect()
+        for table, keys in self._dirty.items():
+            self._follow(table, list(keys))
+        self._dirty.clear()
+        if words is None or "events" in words:
+            self._show_events(self._state.step)
+
+    def forget(self) -> None:
+        """Say that the working set went back (an undo) or the transaction was lost: fill anew when next asked."""
+        if self._ready:
+            restarted(self.connection)
+        self._ready = False
+        self._paired = 0
+        self._shown = -1
+        self._seen = len(self._state.changes)
+        self._dirty.clear()
+
+    def flushed(self) -> None:
+        """Say that the working set's log is about to be emptied."""
+        self._collect()
+        self._seen = 0
+
+    def _collect(self) -> None:
+        if self._ready:
+            for change in self._state.changes[self._seen :]:
+                self._note(change)
+        self._seen = len(self._state.changes)
+
+    def _note(self, change: Change) -> None:
+        self._dirty.setdefault(change[1], {})[change[2]] = None
+
+    def _create(self) -> None:
+        for table in self._state.tables.values():
+            columns = ", ".join(f"{quote(c)} {storage_type(t.sql)}" for c, t in table.types.items())
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(table.name)} ({columns})")
+            if len(table):
+                self._load(table, table.find())
+        self._ready = True
+        self._shown = -1
+        self._seen = len(self._state.changes)
+        self._dirty.clear()
+
+    def _load(self, table: StateTable, rows: Sequence[Row]) -> None:
+        load_arrow(self.connection, quote(table.name), _arrow(table, rows, list(table.types)))
+
+    def _follow(self, table: StateTable, keys: list[Any]) -> None:
+        rows = [row for row in (table.get(key) for key in keys) if row is not None]
+        names = [quote(name) for name in table.key]
+        gone = _arrow(table, [dict(zip(table.key, _parts(table, key), strict=True)) for key in keys], list(table.key))
+        gone = gone.rename_columns(list(table.key))
+        self.connection.register("replaykit_rows", gone)
+        self.connection.execute(
+            f"DELETE FROM {quote(table.name)} WHERE ({', '.join(names)}) IN "
+            f"(SELECT ({', '.join(names)}) FROM replaykit_rows)"
+        )
+        self.connection.unregister("replaykit_rows")
+        if rows:
+            self._load(table, rows)
+
+    def _show_events(self, step: int) -> None:
+        if self._numbered:
+            self._load_pairs()
+        if step != self._shown:
+            self.connection.execute(f"CREATE OR REPLACE TEMP VIEW events AS {self.events_query(step)}")
+            self._shown = step
+
+    def _load_pairs(self) -> None:
+        import pyarrow as pa
+
+        self.connection.execute("CREATE TEMP TABLE IF NOT EXISTS replaykit_inputs (step BIGINT, position BIGINT)")
+        fresh = self._pairs[self._paired :]
+        if fresh:
+            steps, positions = pa.array([one[0] for one in fresh]), pa.array([one[1] for one in fresh])
+            load_arrow(self.connection, "replaykit_inputs", pa.table([steps, positions], names=["step", "position"]))
+        self._paired = len(self._pairs)
+
+    def show_all_events(self) -> None:
+        """Make ``events`` the whole input of the replay, as projections read it: steps count events only."""
+        start, end = self._plan.window.bounds()
+        where = self._plan.where.replace("$first", str(int(self._plan.first)))
+        where = where.replace("$start", f"TIMESTAMP '{start}'").replace("$end", f"TIMESTAMP '{end}'")
+        step = "row_number() OVER (ORDER BY position)" if self._numbered else f"position - {int(self._plan.first)}"
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW events AS SELECT {step} AS step, * FROM recording.main.events WHERE {where}"
+        )
+        self._shown = -1
+
+    def events_query(self, step: int) -> str:
+        """Return the query behind ``events``: the inputs up to a step, with their ``step`` in front."""
+        if self._numbered:
+            return (
+                "SELECT i.step, e.* FROM recording.main.events e JOIN replaykit_inputs i USING (position) "
+                f"WHERE i.step <= {int(step)} ORDER BY i.step"
+            )
+        return (
+            f"SELECT position - {int(self._plan.first)} AS step, * FROM recording.main.events "
+            f"WHERE position > {int(self._plan.first)} AND position <= {int(min(self._plan.first + step, self._plan.last))}"
+        )
+
+    def _bound(self, statement: Statement, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+        known = {**self._state.params, "now": _plain(self._state.now), **(extra or {})}
+        missing = sorted(name for name in statement.parameters if name not in known)
+        if missing:
+            raise GuardError(f"SQL uses ${missing[0]}, which has no value; there are {sorted(known)}.")
+        return {name: known[name] for name in statement.parameters}
+
+    def _run(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
+        def ask() -> list[Row]:
+            cursor = self.connection.execute(text, dict(parameters))
+            names = [column[0] for column in cursor.description or ()]
+            return [Row(zip(names, values, strict=True)) for values in cursor.fetchall()]
+
+        try:
+            return interruptible(self._pool, self.connection, ask)
+        except duckdb.Error as exc:
+            # Any failing statement aborts the transaction; the working set is the truth, so begin again from it.
+            self.forget()
+            raise StateError(f"SQL {excerpt(text)} failed: {str(exc).splitlines()[0]}") from exc
+
+    def _write(self, statement: Statement, extra: Mapping[str, Any] | None) -> list[Row]:
+        name, assigned = _target(statement)
+        table = self._state[name]
+        keys = sorted(set(assigned) & set(table.key))
+        if keys and statement.kind == "UPDATE":
+            raise GuardError(f"state.sql may not assign key column {keys[0]!r} of {name!r}; delete the row and insert another.")
+        self.refresh(statement.words)
+        rows = self._run(f"{statement.text} RETURNING *", self._bound(statement, extra))
+        try:
+            written = [self._carry_over(statement.kind, table, row) for row in rows]
+        except StateError:
+            self.forget()
+            raise
+        self._seen = len(self._state.changes)
+        return written
+
+    def _carry_over(self, kind: str, table: StateTable, row: Row) -> Row:
+        key = table._key_of(row)
+        if kind == "DELETE":
+            table.delete(key)
+            return row
+        return table.insert(row) if kind == "INSERT" else table.update(key, row)
+
+
+def interruptible(pool: ThreadPoolExecutor, connection: duckdb.DuckDBPyConnection, work: Callable[[], _T]) -> _T:
+    """Run `work` on the worker thread, so that an interrupt of this thread stops the query at once.
+
+    DuckDB looks for an interrupt of the main thread only between chunks, and a join may be one chunk for minutes.
+    """
+    future = pool.submit(work)
+    try:
+        while True:
+            try:
+                return future.result(timeout=0.05)
+            except FutureTimeoutError:
+                if future.done():
+                    return future.result()
+    except KeyboardInterrupt:
+        while not future.done():
+            connection.interrupt()
+            try:
+                future.exception(timeout=0.02)
+            except FutureTimeoutError:
+                continue
+        raise
+
+
+def _parts(table: StateTable, key: Any) -> tuple[Any, ...]:
+    return key if len(table.key) > 1 else (key,)
+
+
+def _plain(now: Any) -> Any:
+    return now._leave() if hasattr(now, "_leave") else now
+
+
+def _arrow(table: StateTable, rows: Sequence[Mapping[str, Any]], columns: list[str]) -> Any:
+    import pyarrow as pa
+
+    return pa.table(
+        [arrow_column(table.name, name, table.types[name].sql, [row[name] for row in rows]) for name in columns],
+        names=[f"c{number}" for number in range(len(columns))],
+    )
+
+
+def _target(statement: Statement) -> tuple[str, list[str]]:
+    """Return the table a write names, and the columns an UPDATE assigns."""
+    import sqlglot
+    from sqlglot import exp
+
+    tree = sqlglot.parse_one(statement.text, dialect="duckdb")
+    table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    if tree.args.get("returning"):
+        raise GuardError("state.sql adds RETURNING itself; leave it out, the changed rows are what it returns.")
+    if not isinstance(table, exp.Table) or table.db or table.catalog:
+        raise GuardError(f"state.sql {excerpt(statement.text)} must name one state table to write, without a schema.")
+    assigned = [part.this.name for part in tree.expressions if isinstance(part, exp.EQ)]
+    return table.name, assigned
