@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import IsolationError, excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["guarded"]
 
@@ -21,11 +23,13 @@ _watch = threading.local()
 _installed = threading.Event()
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _REFUSED = frozenset(
-    "os.system os.exec os.posix_spawn os.spawn os.fork os.forkpty os.startfile os.remove os.rename os.rmdir os.mkdir "
-    "os.link os.symlink os.truncate os.chmod os.chown os.utime os.kill os.killpg os.putenv os.unsetenv os.chdir "
-    "subprocess.Popen pty.spawn shutil.rmtree shutil.move shutil.copyfile tempfile.mkstemp tempfile.mkdtemp "
-    "socket.connect socket.bind socket.sendto socket.sendmsg socket.getaddrinfo socket.gethostbyname "
-    "_thread.start_new_thread webbrowser.open smtplib.connect urllib.Request ftplib.connect signal.pthread_kill".split()
+    """
+    os.system os.exec os.posix_spawn os.spawn os.fork os.forkpty os.startfile os.remove os.rename os.rmdir os.mkdir
+    os.link os.symlink os.truncate os.chmod os.chown os.utime os.kill os.killpg os.putenv os.unsetenv os.chdir
+    subprocess.Popen pty.spawn shutil.rmtree shutil.move shutil.copyfile tempfile.mkstemp tempfile.mkdtemp
+    socket.connect socket.bind socket.sendto socket.sendmsg socket.getaddrinfo socket.gethostbyname
+    _thread.start_new_thread webbrowser.open smtplib.connect urllib.Request ftplib.connect signal.pthread_kill
+    """.split()
 )
 
 

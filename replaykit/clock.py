@@ -1,16 +1,19 @@
 """The clock a rule reads in a stretch without events: it notes when each comparison made with it would turn.
 
 A rule that compares ``now - job["updated_at"]`` with ten minutes gives the same answer at every tick until one instant,
-and that instant follows from the comparison. So a stretch of a million ticks needs one evaluation, and one more
-wherever a comparison turns. Anything that can't be followed (formatting, ``now.hour``, a value that leaves the rule) makes
-the clock *opaque*: the rule is then evaluated at every tick, as if this module did not exist.
+and that instant follows from the comparison. So a stretch of a million ticks needs one evaluation, and one more wherever
+a comparison turns. Anything that can't be followed (formatting, ``now.hour``, a value that leaves the rule) makes the
+clock *opaque*: the rule is then evaluated at every tick, as if this module did not exist.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Clock", "Tracked"]
 
@@ -33,10 +36,8 @@ class Clock:
         """Note that ``value``, which moves by `slope` a second, was compared with `limit`."""
         gap = limit - value
         seconds = gap.total_seconds() if isinstance(gap, timedelta) else gap
-        try:
+        with suppress(OverflowError, ZeroDivisionError, ValueError):  # never, as far as a datetime reaches
             self.turns.append(self.moment + timedelta(seconds=seconds / slope))
-        except (OverflowError, ZeroDivisionError, ValueError):
-            pass  # never, as far as a datetime reaches
 
     def release(self, value: Any) -> Any:
         """Return a plain value for one that leaves the rule; it may differ at every tick."""

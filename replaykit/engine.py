@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 from replaykit.audit import guarded, unguarded
 from replaykit.errors import IsolationError, ReconcilerError, StateError, excerpt, show_time
 from replaykit.inputs import Event, Plan, read_events
-from replaykit.reconciler import Action, Reconciler
-from replaykit.recorded import RecordedInput
+from replaykit.schedule import Schedule
 from replaykit.ticks import Emission, Ticker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from replaykit.history import History
     from replaykit.progress import Progress
     from replaykit.projections import Projected
+    from replaykit.reconciler import Action, Reconciler
+    from replaykit.recorded import RecordedInput
     from replaykit.recording import Recording
     from replaykit.state import State
     from replaykit.workspace import Workspace
@@ -28,17 +30,8 @@ __all__ = ["Engine", "Problem", "Schedule"]
 
 _FLUSH = 200_000
 _GAP = 3  # so many ticks without an event are worth following the clock
-_NEVER = datetime.max
+_NEVER = datetime.max  # noqa: DTZ901 - times are naive UTC throughout
 _UNHANDLED = "no handler, projection or ignore() names this kind"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When ticks happen: at the window's end, after each event, every interval, or where they were recorded."""
-
-    mode: str
-    interval: timedelta | None = None
-    instants: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.ticker = Ticker(self.reconciler, self.state, self.workspace, self._rule_failed)
-        self.clock = self.plan.base.at or datetime.min
+        self.clock = self.plan.base.at or datetime.min  # noqa: DTZ901
         self.before_step = 0
         self.numbered = self.closed_loop or bool(self.recorded)
         self._start, self._end = self.plan.window.bounds()
@@ -128,7 +121,9 @@ class Engine:
         self.state.step = self._ordinal = self.plan.events
         self.before_step = self.plan.warmup
         self._inside = True
-        unhandled = [kind for kind in self.plan.kinds if kind not in self._handled and kind not in self.reconciler.ignored]
+        unhandled = [
+            kind for kind in self.plan.kinds if kind not in self._handled and kind not in self.reconciler.ignored
+        ]
         for kind in unhandled:
             number, position, event_id = self.plan.kinds[kind]
             key = ("unhandled kind", kind, None)
@@ -139,7 +134,7 @@ class Engine:
         at = event["occurred_at"]
         if self._pending is not None:
             self._recorded_until(event)
-        self.clock = at = at if at > self.clock else self.clock
+        self.clock = at = max(self.clock, at)
         if not self._inside and event["occurred_at"] >= self._start:
             self._enter()
         if at > self._next_tick:
@@ -168,7 +163,7 @@ class Engine:
             handler(self.state, event)
         except IsolationError:
             raise
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever a handler raises is a finding
             self._failed(handler, event, exc, mark)
 
     def _failed(self, handler: Any, event: Event, exc: Exception, mark: int) -> None:
@@ -260,7 +255,7 @@ class Engine:
             applier(state, action)
         except IsolationError:
             raise
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever a handler raises is a finding
             stand_in = Event(occurred_at=at, kind=action.kind, event_id=None, position=position, payload=None)
             self._failed(applier, stand_in, exc, mark)
 
@@ -356,14 +351,3 @@ def _collector_resting() -> Iterator[Callable[[], None]]:
         yield gc.freeze
     finally:
         gc.unfreeze()
-
-
-def base_rows(tables: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return a base table's rows as dicts with None for missing values, in order."""
-    import pyarrow as pa
-
-    if name not in tables:
-        return []
-    frame = tables[name]
-    rows: list[dict[str, Any]] = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
-    return rows

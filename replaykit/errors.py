@@ -1,16 +1,16 @@
 """The error tree. Every error replaykit raises on purpose derives from `ReplayKitError`.
 
-    ReplayKitError
-    ├── LoadError            a source can't be read, a column is missing or ambiguous
-    │   └── FormatError      a file is no recording, or one of another format version
-    ├── WindowError          a bound is missing, unreadable, reversed or outside the recording
-    ├── QueryError           a question names a table, key, column or moment that does not exist
-    ├── GuardError           a statement or function that replayed SQL may not use
-    ├── StateError           a handler wrote something a state table can't hold
-    ├── ReconcilerError      the reconciler is badly declared, or its code raised
-    │   └── IsolationError   replayed code tried to leave the transaction
-    ├── VerdictError         a verdict, violation or determinism check that was asked to raise
-    └── KeyDiffError         keys of a diff are missing, null or repeated
+ReplayKitError
+├── LoadError            a source can't be read, a column is missing or ambiguous
+│   └── FormatError      a file is no recording, or one of another format version
+├── WindowError          a bound is missing, unreadable, reversed or outside the recording
+├── QueryError           a question names a table, key, column or moment that does not exist
+├── GuardError           a statement or function that replayed SQL may not use
+├── StateError           a handler wrote something a state table can't hold
+├── ReconcilerError      the reconciler is badly declared, or its code raised
+│   └── IsolationError   replayed code tried to leave the transaction
+├── VerdictError         a verdict, violation or determinism check that was asked to raise
+└── KeyDiffError         keys of a diff are missing, null or repeated
 """
 
 from __future__ import annotations

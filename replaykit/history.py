@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replaykit import connection
-from replaykit.errors import QueryError, StateError, excerpt
+from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.rollback import read_only
 from replaykit.rows import Row
 from replaykit.sql import check_query, quote
+from replaykit.storage import arrow_column, load_arrow, load_table, storage_type
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,8 +45,7 @@ class History:
         for name, columns in self._columns.items():
             listed = ", ".join(f"{quote(c)} {storage_type(t)}" for c, t in columns.items())
             self._connection.execute(
-                f"CREATE TABLE log.{quote(name)} "
-                f"(change BIGINT, step BIGINT, born BIGINT, deleted BOOLEAN, {listed})"
+                f"CREATE TABLE log.{quote(name)} (change BIGINT, step BIGINT, born BIGINT, deleted BOOLEAN, {listed})"
             )
 
     def __repr__(self) -> str:
@@ -201,8 +201,6 @@ class Moment:
     """The clock at that step, naive UTC."""
 
     def __repr__(self) -> str:
-        from replaykit.errors import show_time
-
         return f"Moment(step {self.step}, {show_time(self.at)}, {len(self.history.keys)} tables)"
 
     def __getitem__(self, table: str) -> pd.DataFrame:
@@ -243,73 +241,3 @@ class _Tables(Mapping[str, "pd.DataFrame"]):
 
     def __len__(self) -> int:
         return len(self._moment.history.keys)
-
-
-def storage_type(sql: str) -> str:
-    """Return the type a state column is stored as; JSON is kept as text, so that bad JSON can be kept too."""
-    return "VARCHAR" if sql.upper() in ("JSON", "UUID", "TEXT", "STRING") else sql
-
-
-def arrow_column(table: str, column: str, sql: str, values: list[Any]) -> Any:
-    """Return values as an Arrow array of the type a state column is stored as.
-
-    Raises
-    ------
-    StateError
-        A value does not fit, for example an integer beyond 64 bits.
-    """
-    import pyarrow as pa
-
-    try:
-        return pa.array(values, arrow_type(sql))
-    except UnicodeEncodeError:
-        # Half a surrogate pair is valid in JSON and in Python, and not in UTF-8: show it as \\udXXX.
-        return pa.array([v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values], pa.string())
-    except (pa.ArrowException, OverflowError, TypeError) as exc:
-        raise StateError(f"Column {column!r} of table {table!r} ({sql}) can't hold a value written to it: {exc}.") from exc
-
-
-def arrow_type(sql: str) -> Any:
-    """Return the Arrow type that carries a DuckDB type without loss."""
-    import pyarrow as pa
-
-    family, _, arguments = sql.upper().partition("(")
-    if family == "DECIMAL":
-        precision, _, scale = (arguments.rstrip(")") or "18,3").partition(",")
-        return pa.decimal128(int(precision), int(scale or 0))
-    simple = {
-        "BOOLEAN": pa.bool_(),
-        "DOUBLE": pa.float64(),
-        "FLOAT": pa.float32(),
-        "REAL": pa.float32(),
-        "DATE": pa.date32(),
-        "TIME": pa.time64("us"),
-        "INTERVAL": pa.duration("us"),
-        "BLOB": pa.binary(),
-        "HUGEINT": pa.decimal128(38, 0),
-        "UBIGINT": pa.uint64(),
-    }
-    if family in simple:
-        return simple[family]
-    if "INT" in family:
-        return pa.int64()
-    return pa.timestamp("us") if family.startswith("TIMESTAMP") else pa.string()
-
-
-def load_arrow(cursor: duckdb.DuckDBPyConnection, target: str, rows: Any) -> None:
-    """Insert an Arrow table into `target`, column by column in its order."""
-    cursor.register("replaykit_rows", rows)
-    try:
-        cursor.execute(f"INSERT INTO {target} SELECT * FROM replaykit_rows")
-    finally:
-        cursor.unregister("replaykit_rows")
-
-
-def load_table(cursor: duckdb.DuckDBPyConnection, name: str, rows: Any, *, temporary: bool = False) -> None:
-    """Create table `name` from an Arrow table."""
-    kind = "TEMP TABLE" if temporary else "TABLE"
-    cursor.register("replaykit_rows", rows)
-    try:
-        cursor.execute(f"CREATE {kind} {quote(name)} AS SELECT * FROM replaykit_rows")
-    finally:
-        cursor.unregister("replaykit_rows")

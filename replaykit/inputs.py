@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from replaykit.errors import ReconcilerError, excerpt, show_time
@@ -13,6 +11,9 @@ from replaykit.snapshot import RecordedSnapshot, Snapshot
 from replaykit.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
     from replaykit.recording import Recording
 
 __all__ = ["Base", "Event", "Plan", "make_plan", "read_events"]
@@ -63,7 +64,7 @@ class Event(dict[str, Any]):
     def __repr__(self) -> str:
         return f"Event({self.kind!r}, id={self.id!r}, position {self['position']}, {show_time(self.occurred_at)})"
 
-    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise ReconcilerError("An event can't be changed; write what follows from it into state.")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
@@ -122,10 +123,13 @@ def make_plan(recording: Recording, window: Window | None, base: Any) -> Plan:
         ``base`` is neither ``"nearest"``, ``"empty"`` nor a snapshot.
     """
     span = recording.span
-    within = span if window is None and span is not None else (window or Window("0001-01-01", "9999-01-01")).within(span)
+    within = (
+        span if window is None and span is not None else (window or Window("0001-01-01", "9999-01-01")).within(span)
+    )
     start, end = within.bounds()
     found = recording._fetch(
-        "SELECT min(position) FROM events WHERE occurred_at >= $start AND occurred_at < $end", {"start": start, "end": end}
+        "SELECT min(position) FROM events WHERE occurred_at >= $start AND occurred_at < $end",
+        {"start": start, "end": end},
     )
     opening: int | None = found[0][0]
     chosen = _choose_base(recording, base, start, opening)
@@ -178,17 +182,14 @@ def read_events(recording: Recording, plan: Plan) -> Iterator[list[Event]]:
     """Yield the events of a plan in the recording's order, some thousands at a time, in bounded memory."""
     columns = list(recording.columns("events"))
     names = source_names(recording)
-    if names:
-        Event_ = type("Event", (Event,), {"__slots__": (), "_names": names})
-    else:
-        Event_ = Event
+    made = type("Event", (Event,), {"__slots__": (), "_names": names}) if names else Event
     low = plan.first
     query = f"SELECT * FROM events WHERE {plan.where} AND position > $low AND position <= $high ORDER BY position"
     while low < plan.last:
         high = low + _BATCH
         rows = recording._fetch(query, {**plan.parameters, "low": low, "high": high})
         if rows:
-            yield [Event_(zip(columns, row, strict=True)) for row in rows]
+            yield [made(zip(columns, row, strict=True)) for row in rows]
         low = high
 
 
@@ -200,3 +201,14 @@ def source_names(recording: Recording) -> dict[str, str]:
         for role, source in recording.roles.items()
         if role in canonical and isinstance(source, str) and source != canonical[role]
     }
+
+
+def base_rows(tables: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a base table's rows as dicts with None for missing values, in order."""
+    import pyarrow as pa
+
+    if name not in tables:
+        return []
+    frame = tables[name]
+    rows: list[dict[str, Any]] = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+    return rows

@@ -29,13 +29,13 @@ class Progress:
         rate = done / (now - self._started)
         left = (total - done) / rate if rate else 0.0
         line = f"{self._what}: {done:,} of {total:,} events, {rate:,.0f}/s, {left:,.0f} s left"
-        print("\r" + line.ljust(78), end="", file=sys.stderr, flush=True)
+        print("\r" + line.ljust(78), end="", file=sys.stderr, flush=True)  # noqa: T201 - a progress line is for the eye
         self._shown = True
 
     def close(self) -> None:
         """Take the line away."""
         if self._shown:
-            print("\r" + " " * 78 + "\r", end="", file=sys.stderr, flush=True)
+            print("\r" + " " * 78 + "\r", end="", file=sys.stderr, flush=True)  # noqa: T201 - a progress line is for the eye
 
 
 def _watched() -> bool:

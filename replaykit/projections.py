@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from replaykit.errors import ReconcilerError
-from replaykit.history import History, arrow_column, load_table, storage_type
-from replaykit.reconciler import Projection, Reconciler, Table
 from replaykit.sql import quote
+from replaykit.storage import arrow_column, load_table, storage_type
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from replaykit.history import History
+    from replaykit.reconciler import Projection, Reconciler, Table
     from replaykit.state import State
     from replaykit.workspace import Workspace
 
@@ -130,7 +132,9 @@ class Projected:
 
     def _check_keys(self, connection: duckdb.DuckDBPyConnection) -> None:
         nulls = " OR ".join(f"{quote(name)} IS NULL" for name in self.table.key)
-        found = connection.execute(f"SELECT step, part FROM operations WHERE {nulls} OR step IS NULL ORDER BY ALL LIMIT 1")
+        found = connection.execute(
+            f"SELECT step, part FROM operations WHERE {nulls} OR step IS NULL ORDER BY ALL LIMIT 1"
+        )
         row = found.fetchone()
         if row:
             raise ReconcilerError(
@@ -171,7 +175,9 @@ def _columns(
         raise ReconcilerError(f"{what} lacks {missing}; it must select step and the key {list(table.key)}.")
     unknown = [name for name in names if name != "step" and name not in table.columns]
     if unknown:
-        raise ReconcilerError(f"{what} selects {unknown}, which are no columns of the table; it has {list(table.columns)}.")
+        raise ReconcilerError(
+            f"{what} selects {unknown}, which are no columns of the table; it has {list(table.columns)}."
+        )
     return tuple(name for name in names if name != "step")
 
 
@@ -180,4 +186,9 @@ def _load_base(connection: duckdb.DuckDBPyConnection, name: str, table: Table, r
 
     columns = {c: arrow_column(name, c, t, [row[c] for row in rows]) for c, t in table.columns.items()}
     connection.execute("DROP TABLE IF EXISTS temp.replaykit_base")
-    load_table(connection, "replaykit_base", pa.table({**columns, "place": pa.array(range(len(rows)), pa.int64())}), temporary=True)
+    load_table(
+        connection,
+        "replaykit_base",
+        pa.table({**columns, "place": pa.array(range(len(rows)), pa.int64())}),
+        temporary=True,
+    )

@@ -5,127 +5,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from replaykit.declarations import Action, Handler, Invariant, Projection, Rule, Table
 from replaykit.errors import ReconcilerError, excerpt
 from replaykit.sql import Statement, check_query
 
 __all__ = ["Action", "Handler", "Invariant", "Projection", "Reconciler", "Rule", "Table"]
 
 
-class Handler(Protocol):
-    """A function that folds one event (or applies one action) into state."""
-
-    def __call__(self, state: Any, event: Any, /) -> object: ...
-
-
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-class Table:
-    """A state table: its key and its typed columns.
-
-    Parameters
-    ----------
-    key
-        One column name or several. Keys never change: a new key is a delete and an insert.
-    columns
-        Column name to DuckDB type, for names that are no Python identifiers; `typed` says the same as keywords.
-        Without any the columns are taken from the recording's snapshot of this table.
-    defaults
-        Values an `insert` puts where it is given none; NULL otherwise.
-    """
-
-    def __init__(
-        self,
-        key: str | Sequence[str],
-        columns: Mapping[str, str] | None = None,
-        *,
-        defaults: Mapping[str, Any] | None = None,
-        **typed: str,
-    ) -> None:
-        self.key: tuple[str, ...] = (key,) if isinstance(key, str) else tuple(key)
-        self.columns: dict[str, str] = {**(columns or {}), **typed}
-        self.defaults: dict[str, Any] = dict(defaults or {})
-        if not self.key:
-            raise ReconcilerError("A Table needs a key; name the column or columns that identify a row.")
-        if self.columns:
-            for name in self.key:
-                self.columns.setdefault(name, "VARCHAR")
-            self.columns = {name: self.columns[name] for name in (*self.key, *self._rest())}
-        unknown = [name for name in self.defaults if self.columns and name not in self.columns]
-        if unknown:
-            raise ReconcilerError(f"Table defaults name {unknown}; its columns are {list(self.columns)}.")
-
-    def _rest(self) -> list[str]:
-        return [name for name in self.columns if name not in self.key]
-
-    def __repr__(self) -> str:
-        return f"Table(key={list(self.key)!r}, columns={list(self.columns)!r})"
-
-
-class Action:
-    """What a rule asked for: a kind and its fields. Captured in order, not carried out.
-
-    ``action["job_id"]`` is a field. Two actions are equal if kind and fields are.
-    """
-
-    __slots__ = ("fields", "kind")
-
-    def __init__(self, kind: str, /, **fields: Any) -> None:
-        self.kind = kind
-        self.fields: Mapping[str, Any] = MappingProxyType(fields)
-
-    def __getitem__(self, name: str) -> Any:
-        return self.fields[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a field, or `default` if the action has none of that name."""
-        return self.fields.get(name, default)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Action) and (self.kind, self.fields) == (other.kind, other.fields)
-
-    def __hash__(self) -> int:
-        return hash((self.kind, tuple(self.fields)))
-
-    def __repr__(self) -> str:
-        return f"Action({', '.join([repr(self.kind), *(f'{k}={v!r}' for k, v in self.fields.items())])})"
-
-
-@dataclass(frozen=True)
-class Projection:
-    """A SELECT over ``events`` that gives ``step``, the key and columns of one state table."""
-
-    table: str
-    statement: Statement
-    delete: bool = False
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Decides what is missing, at every tick: a Python generator over ``(state, now)``, or a SELECT."""
-
-    name: str
-    key: tuple[str, ...]
-    function: Callable[..., Iterable[Action] | None] | None = None
-    statement: Statement | None = None
-    action: str | None = None
-    """Kind of the actions of a SQL rule; its name if not given."""
-
-
-@dataclass(frozen=True)
-class Invariant:
-    """A condition that should hold at every tick: each row it returns is one breach."""
-
-    name: str
-    key: tuple[str, ...]
-    function: Callable[..., Iterable[Mapping[str, Any]] | None] | None = None
-    statement: Statement | None = None
 
 
 @dataclass
@@ -183,7 +74,9 @@ class Reconciler:
 
     def _register(self, registry: dict[str, Handler], kinds: tuple[str, ...], what: str) -> Callable[[_F], _F]:
         if not kinds or not all(isinstance(kind, str) for kind in kinds):
-            raise ReconcilerError(f"@{self.name}.{what}(...) needs the kinds it handles, such as @{self.name}.{what}('x').")
+            raise ReconcilerError(
+                f"@{self.name}.{what}(...) needs the kinds it handles, such as @{self.name}.{what}('x')."
+            )
 
         def register(function: _F) -> _F:
             for kind in kinds:
@@ -298,7 +191,9 @@ class Reconciler:
         """Raise ReconcilerError if the declarations can't work together."""
         for name, value in self.params.items():
             if not name.isidentifier() or name == "now":
-                raise ReconcilerError(f"Parameter {name!r} = {excerpt(value)}: expected an identifier other than 'now'.")
+                raise ReconcilerError(
+                    f"Parameter {name!r} = {excerpt(value)}: expected an identifier other than 'now'."
+                )
         for declared in (*self.rules.values(), *self.invariants.values()):
             self._check_parameters(declared.statement, f"{type(declared).__name__} {declared.name!r}")
         for projection in self.projections:
@@ -317,18 +212,3 @@ def source_of(function: object) -> str:
         return inspect.getsource(inspect.unwrap(function))  # type: ignore[arg-type]
     except (OSError, TypeError):
         return getattr(function, "__qualname__", repr(type(function)))
-
-
-def as_interval(value: Any) -> timedelta | None:
-    """Return a tick interval as timedelta from a timedelta or text such as ``"5s"``; None if it is neither."""
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str):
-        return None
-    import pandas as pd
-
-    try:
-        parsed: timedelta = pd.Timedelta(value).to_pytimedelta()
-    except ValueError:
-        return None
-    return parsed

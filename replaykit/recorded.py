@@ -69,8 +69,10 @@ def recorded_inputs(recording: Recording, plan: Plan) -> list[RecordedInput]:
     """
     names = [name for name in ("actions", "writes") if name in recording.logs]
     if not names:
-        raise ReconcilerError("actions='recorded', but the recording holds no actions and no writes; load them as rk.Log.")
-    after = plan.base.at or datetime.min
+        raise ReconcilerError(
+            "actions='recorded', but the recording holds no actions and no writes; load them as rk.Log."
+        )
+    after = plan.base.at or datetime.min  # noqa: DTZ901 - naive UTC
     found: list[RecordedInput] = []
     for name in names:
         found += _read(recording, name, after, plan.window.bounds()[1])
@@ -79,7 +81,9 @@ def recorded_inputs(recording: Recording, plan: Plan) -> list[RecordedInput]:
     return sorted(
         found,
         key=lambda one: (
-            (one.global_seq, 0, 0) if seq else (one.occurred_at, order["action" if one.action else "write"], one.position)
+            (one.global_seq, 0, 0)
+            if seq
+            else (one.occurred_at, order["action" if one.action else "write"], one.position)
         ),
     )
 
@@ -113,7 +117,9 @@ def recorded_instants(recording: Recording, plan: Plan) -> tuple[datetime, ...]:
     """
     name = next((log for log in ("checks", "actions") if log in recording.logs), None)
     if name is None:
-        raise ReconcilerError("ticks='recorded', but the recording holds no checks and no actions; load them as rk.Log.")
+        raise ReconcilerError(
+            "ticks='recorded', but the recording holds no checks and no actions; load them as rk.Log."
+        )
     start, end = plan.window.bounds()
     rows = recording._fetch(
         f"SELECT DISTINCT occurred_at FROM {name} WHERE occurred_at >= $start AND occurred_at < $end ORDER BY 1",

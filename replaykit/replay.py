@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from replaykit import connection
-from replaykit.engine import Engine, Schedule, base_rows
 from replaykit.errors import QueryError, ReconcilerError, VerdictError, excerpt, show_time
 from replaykit.history import History, Moment
 from replaykit.inputs import Plan, make_plan
-from replaykit.progress import Progress
-from replaykit.projections import prepare_projections
-from replaykit.reconciler import Reconciler, Table, as_interval
-from replaykit.recorded import recorded_inputs, recorded_instants
-from replaykit.results import actions_frame, metrics_frame, problems_frame, steps_table, violations_frame
-from replaykit.rollback import rolled_back
-from replaykit.state import State
+from replaykit.reconciler import Reconciler
+from replaykit.replaying import Replaying, schedule_of, typed
 from replaykit.window import Window, parse_time
-from replaykit.workspace import RESERVED, Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     import pandas as pd
 
     from replaykit.recording import Recording
@@ -90,10 +83,10 @@ def replay(
     twin = (reconciler.with_params(**params) if params else reconciler.copy()) if _is(reconciler) else reconciler
     _check_choices(actions=(actions, "collect apply recorded"), on_error=(on_error, "raise undo keep"))
     plan = make_plan(recording, window, base)
-    schedule = _schedule(ticks, recording, plan)
-    twin.tables = {name: _typed(recording, name, table) for name, table in twin.tables.items()}
+    schedule = schedule_of(ticks, recording, plan)
+    twin.tables = {name: typed(recording, name, table) for name, table in twin.tables.items()}
     twin.check()
-    return _Run(recording, twin, plan, schedule, actions, on_error).result()
+    return Replaying(recording, twin, plan, schedule, actions, on_error).result()
 
 
 def _is(reconciler: Any) -> bool:
@@ -106,149 +99,6 @@ def _check_choices(**given: tuple[str, str]) -> None:
     for name, (value, choices) in given.items():
         if value not in choices.split():
             raise ReconcilerError(f"{name}={excerpt(value)}: expected one of {choices.split()}.")
-
-
-def _schedule(ticks: Any, recording: Recording, plan: Plan) -> Schedule:
-    if ticks in ("end", "event"):
-        return Schedule(ticks)
-    if ticks == "recorded":
-        return Schedule("recorded", instants=recorded_instants(recording, plan))
-    interval = as_interval(ticks)
-    if interval is None or interval.total_seconds() <= 0:
-        raise ReconcilerError(
-            f"ticks={excerpt(ticks)}: expected 'end', 'event', 'recorded', or a positive timedelta or text such as '5s'."
-        )
-    return Schedule("interval", interval)
-
-
-def _typed(recording: Recording, name: str, table: Table) -> Table:
-    """Return the table with its columns, taken from the recording's snapshot if it declares none."""
-    if name in RESERVED:
-        raise ReconcilerError(f"A state table can't be named {name!r}; that is a table of the replay itself.")
-    if table.columns:
-        return table
-    if name not in recording.state_tables:
-        raise ReconcilerError(
-            f"Table {name!r} declares no columns, and no snapshot of the recording holds it (they hold "
-            f"{list(recording.state_tables)}). Declare them: rk.Table(key=..., column='TYPE')."
-        )
-    columns = {c: _row_type(t) for c, t in recording.columns(name).items() if c not in ("snapshot", "row_no")}
-    return Table(table.key, columns, defaults=table.defaults)
-
-
-def _row_type(sql: str) -> str:
-    nested = sql.endswith("]") or sql.startswith(("STRUCT", "MAP", "UNION"))
-    return "JSON" if nested else "TIMESTAMP" if sql.startswith("TIMESTAMP") else sql
-
-
-@dataclass
-class _Run:
-    recording: Recording
-    reconciler: Reconciler
-    plan: Plan
-    schedule: Schedule
-    actions: str
-    on_error: str
-
-    def result(self) -> Replay:
-        """Replay inside the transaction, and gather what is kept after it."""
-        self.state = State(
-            self.reconciler.tables, self.reconciler.params, projected={p.table for p in self.reconciler.projections}
-        )
-        self.history = History({n: (t.key, t.columns) for n, t in self.reconciler.tables.items()})
-        self.progress = Progress(f"Replaying {self.reconciler.name}")
-        instance = connection.sealed(self.recording.path, threads=1)
-        try:
-            with rolled_back(instance):
-                engine = self._replayed(instance)
-        finally:
-            self.progress.close()
-            instance.close()
-        return self._gathered(engine)
-
-    def _replayed(self, instance: Any) -> Engine:
-        taken = recorded_inputs(self.recording, self.plan) if self.actions == "recorded" else []
-        numbered = self.actions != "collect" or self._gaps()
-        workspace = Workspace(instance, self.state, self.plan, numbered=numbered)
-        try:
-            self.state._sql = workspace.sql
-            self._load_base()
-            projected = prepare_projections(self.reconciler, workspace, self.state) if self.reconciler.projections else []
-            bulk = bool(projected) and self._set_based()
-            engine = Engine(
-                self.recording, self.reconciler, self.plan, self.schedule, self.state, workspace, self.history,
-                self.actions == "apply", self.on_error, taken, [] if bulk else projected, self.progress,
-            )  # fmt: skip
-            engine.numbered = numbered
-            workspace.follow(engine.pairs)
-            if projected:
-                engine.mark_projected(_taken_up(projected, instance, self.state.params))
-            if bulk:
-                self._compute(engine, projected, instance)
-            else:
-                engine.flush()
-                engine.run()
-            return engine
-        finally:
-            workspace.close()
-
-    def _gaps(self) -> bool:
-        """Return whether the chosen events are not simply consecutive positions."""
-        return self.plan.last - self.plan.first != self.plan.events
-
-    def _set_based(self) -> bool:
-        """Return whether no Python has to see the state on the way."""
-        return not self.reconciler.handlers and self.schedule.mode == "end" and self.actions == "collect" and not self._gaps()
-
-    def _load_base(self) -> None:
-        for name, table in self.state.tables.items():
-            table.load(base_rows(self.plan.base.tables, name))
-            self.state.changes += [(0, table, key, row, None, born) for key, row, born in table.numbered()]
-
-    def _compute(self, engine: Engine, projected: list[Any], instance: Any) -> None:
-        """Fill the history from projections alone, then tick once on what came out."""
-        named = {one.name for one in projected}
-        for one in projected:
-            one.compute(instance, self.state.params, self.state[one.name].find(), self.history)
-        rest = [change for change in self.state.changes if change[1].name not in named]
-        self.history.append(rest)
-        self.state.changes.clear()
-        engine.skip_to_end()
-        if self.reconciler.rules or self.reconciler.invariants:
-            for one in projected:
-                self.state[one.name].replace(self.history.latest_rows(one.name))
-            engine.workspace.forget()
-        engine.finish()
-
-    def _gathered(self, engine: Engine) -> Replay:
-        self.history.close_log(steps_table(engine))
-        ticker = engine.ticker
-        return Replay(
-            recording=self.recording,
-            reconciler=self.reconciler,
-            digest=self.reconciler.digest(),
-            window=self.plan.window,
-            plan=self.plan,
-            history=self.history,
-            before_step=engine.before_step,
-            after_step=self.state.step,
-            actions=actions_frame(ticker.emissions),
-            violations=violations_frame(ticker.episodes),
-            problems=problems_frame(engine.problems.values()),
-            metrics=metrics_frame(ticker.records),
-            settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},
-        )
-
-
-def _taken_up(projected: list[Any], instance: Any, params: Mapping[str, Any]) -> frozenset[str]:
-    """Return the kinds of events from which some projection made a row."""
-    kinds: set[str] = set()
-    for one in projected:
-        for projection, _ in one.parts:
-            used = {name: params[name] for name in projection.statement.parameters}
-            query = f"SELECT DISTINCT kind FROM events SEMI JOIN ({projection.statement.text}) AS made USING (step)"
-            kinds |= {row[0] for row in instance.execute(query, used).fetchall()}
-    return frozenset(kinds)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -277,6 +127,8 @@ class Replay:
     """What was not as the reconciler's author meant: handlers that raised, kinds nobody handles, with counts."""
     metrics: pd.DataFrame
     """One row per evaluated tick."""
+    emitted: tuple[tuple[int, str, Mapping[str, Any]], ...] = ()
+    """Tick, kind and fields of each emitted action, as the rule gave them."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -375,7 +227,7 @@ class Replay:
 
     def again(self) -> Replay:
         """Return the same replay, run once more."""
-        return _Run(
+        return Replaying(
             self.recording, self.reconciler.copy(), self.plan, self.settings["ticks"], self.settings["actions"],
             self.settings["on_error"],
         ).result()  # fmt: skip
@@ -401,5 +253,3 @@ class Replay:
                 f"{show_time(first['opened_at'])}. See run.violations."
             )
         return self
-
-

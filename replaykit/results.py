@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import pandas as pd
 
     from replaykit.engine import Engine, Problem
@@ -70,7 +71,9 @@ def violations_frame(episodes: list[Episode]) -> pd.DataFrame:
     for number, one in enumerate(episodes, 1):
         closed = one.closed or (None, None)
         detail = json.dumps(dict(one.detail), ensure_ascii=False, default=str)
-        rows.append((number, one.invariant.name, entity_of(one.key), *one.opened, *one.last, *closed, one.ticks, detail))
+        rows.append(
+            (number, one.invariant.name, entity_of(one.key), *one.opened, *one.last, *closed, one.ticks, detail)
+        )
     return _frame(rows, _VIOLATION)
 
 
@@ -92,7 +95,14 @@ def problems_frame(problems: Iterable[Problem]) -> pd.DataFrame:
 
 def metrics_frame(records: list[TickRecord]) -> pd.DataFrame:
     """Return one row per evaluated tick; ``repeats`` further ticks did the same."""
-    types = {"tick": "int64", "at": "datetime64[us]", "step": "int64", "actions": "int64", "violations": "int64", "repeats": "int64"}
+    types = {
+        "tick": "int64",
+        "at": "datetime64[us]",
+        "step": "int64",
+        "actions": "int64",
+        "violations": "int64",
+        "repeats": "int64",
+    }
     return _frame([(r.tick, r.at, r.step, r.actions, r.violations, r.repeats) for r in records], types)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from replaykit.errors import IsolationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["read_only", "restarted", "rolled_back"]
 

@@ -14,7 +14,7 @@ from replaykit.errors import StateError, excerpt
 __all__ = ["ColumnType", "Row", "column_type", "plain"]
 
 
-def _refuse(self: Row, *args: object, **kwargs: object) -> NoReturn:
+def _refuse(_self: Row, *_: object, **__: object) -> NoReturn:
     raise StateError(
         "A row can't be changed in place, or the change would be missing from the history; "
         'write state["table"].update(key, column=value).'
@@ -53,9 +53,7 @@ class ColumnType:
 
     __slots__ = ("accepts", "convert", "name", "sql")
 
-    def __init__(
-        self, name: str, sql: str, accepts: frozenset[type], convert: Callable[[Any], Any]
-    ) -> None:
+    def __init__(self, name: str, sql: str, accepts: frozenset[type], convert: Callable[[Any], Any]) -> None:
         self.name = name
         self.sql = sql
         self.accepts = accepts
@@ -73,7 +71,7 @@ class ColumnType:
             return value
         if type(value) in self.accepts:
             return value
-        if value is None or value != value and not isinstance(value, float):
+        if value is None or (value != value and not isinstance(value, float)):  # noqa: PLR0124 - NaT and NA
             return None
         try:
             if hasattr(value, "item") and not isinstance(value, (bytes, str)):
@@ -163,7 +161,18 @@ def _decimal(value: Any) -> Decimal:
 
 
 _NONE = type(None)
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
+_INTEGERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "INT",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "HUGEINT",
+)
 _FAMILIES: dict[str, tuple[frozenset[type], Callable[[Any], Any]]] = {
     "VARCHAR": (frozenset({str, _NONE}), _text),
     "TEXT": (frozenset({str, _NONE}), _text),

@@ -7,14 +7,17 @@ included. It refuses by default: a statement type, a called name or a keyword th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from replaykit.errors import GuardError, excerpt
 from replaykit.sql_functions import ALLOWED_FUNCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Statement", "check_query", "check_statement", "quote"]
 
@@ -22,24 +25,34 @@ _WRITES = {"INSERT", "UPDATE", "DELETE"}
 
 # Words that read the clock or the session without parentheses.
 _CLOCKS = frozenset(
-    "current_timestamp current_date current_time localtime localtimestamp current_localtime current_localtimestamp "
-    "get_current_timestamp get_current_time now today transaction_timestamp age ago".split()
+    """
+    current_timestamp current_date current_time localtime localtimestamp current_localtime current_localtimestamp
+    get_current_timestamp get_current_time now today transaction_timestamp age ago
+    """.split()
 )
-_DRAWS = frozenset("random uuid uuidv4 uuidv7 gen_random_uuid setseed reservoir_quantile sample tablesample".split())
-_SESSION = frozenset("current_user session_user user current_role current_catalog current_schema".split())
+_DRAWS = frozenset(
+    """
+    random uuid uuidv4 uuidv7 gen_random_uuid setseed reservoir_quantile sample tablesample
+    """.split()
+)
+_SESSION = frozenset(["current_user", "session_user", "user", "current_role", "current_catalog", "current_schema"])
 # Statements and clauses that may stand nowhere inside a statement, at most at its very beginning.
 _STATEMENTS = frozenset(
-    "insert update delete merge copy attach detach use load install create alter drop set reset pragma call checkpoint "
-    "vacuum export import prepare execute deallocate begin commit rollback abort explain analyze truncate "
-    "into sample tablesample pivot pivot_wider pivot_longer unpivot".split()
+    """
+    insert update delete merge copy attach detach use load install create alter drop set reset pragma call
+    checkpoint vacuum export import prepare execute deallocate begin commit rollback abort explain analyze truncate
+    into sample tablesample pivot pivot_wider pivot_longer unpivot
+    """.split()
 )
 # Words that stand before a parenthesis without being a function.
 _SYNTAX = frozenset(
-    "in exists any all some values over filter within group order by on using and or not when then else case select "
-    "where having from join lateral as with recursive union intersect except returning set into limit offset qualify "
-    "partition range rows groups between like ilike is null distinct cast try_cast extract coalesce columns grouping "
-    "array row struct map list interval decimal numeric varchar char character bit union_ exclude replace rename "
-    "position overlay trim substring try materialized window at".split()
+    """
+    in exists any all some values over filter within group order by on using and or not when then else case select
+    where having from join lateral as with recursive union intersect except returning set into limit offset qualify
+    partition range rows groups between like ilike is null distinct cast try_cast extract coalesce columns grouping
+    array row struct map list interval decimal numeric varchar char character bit union_ exclude replace rename
+    position overlay trim substring try materialized window at
+    """.split()
 )
 
 
@@ -144,7 +157,9 @@ def _check_words(tokens: list[_Token], what: str) -> None:
         if word in _CLOCKS and word not in ("now", "today", "age", "ago"):
             raise GuardError(f"{what} reads the clock with {token.text!r}, and replays must repeat; use $now.")
         if word in _SESSION and word != "user":
-            raise GuardError(f"{what} reads the session with {token.text!r}, which differs from run to run; leave it out.")
+            raise GuardError(
+                f"{what} reads the session with {token.text!r}, which differs from run to run; leave it out."
+            )
 
 
 def _is_write_clause(tokens: list[_Token], number: int) -> bool:
@@ -176,7 +191,7 @@ def _names_columns(tokens: list[_Token], number: int) -> bool:
         depth += {"(": 1, ")": -1}.get(tokens[place].text, 0)
         if depth == 0:
             after = [token.text.lower() for token in tokens[place + 1 : place + 3]]
-            return after == ["as", "("] or after == ["as", "materialized"]
+            return after in (["as", "("], ["as", "materialized"])
     return False
 
 

@@ -152,7 +152,7 @@ class Ticker:
         clock = Clock(at)
         try:
             rows = [_released(row, clock) for row in self._call(declared, clock.now())]
-        except Exception:  # what stands in for a datetime may not do where C code wants a real one
+        except Exception:  # noqa: BLE001 - what stands in for a datetime may not do where C code wants a real one
             clock.opaque = True
         if clock.opaque:
             self._every_tick.add(declared.name)
@@ -172,7 +172,9 @@ class Ticker:
             self._failed(what, declared.name, exc)
             return []
         if len(self._state.changes) != before:
-            raise ReconcilerError(f"{what} wrote to state at tick {tick} ({show_time(at)}); rules read, appliers write.")
+            raise ReconcilerError(
+                f"{what} wrote to state at tick {tick} ({show_time(at)}); rules read, appliers write."
+            )
         return rows
 
     def _call(self, declared: Rule | Invariant, now: Any) -> list[Any]:
@@ -249,5 +251,7 @@ def _as_row(invariant: Invariant, row: Any) -> Mapping[str, Any]:
         raise ReconcilerError(f"Invariant {invariant.name!r} yielded {excerpt(row)}; expected a mapping such as a row.")
     missing = [name for name in invariant.key if name not in row]
     if missing:
-        raise ReconcilerError(f"Invariant {invariant.name!r} gave no {missing[0]!r}, which its key names; it gave {list(row)}.")
+        raise ReconcilerError(
+            f"Invariant {invariant.name!r} gave no {missing[0]!r}, which its key names; it gave {list(row)}."
+        )
     return {name: plain(value) for name, value in row.items()}

@@ -126,7 +126,7 @@ def _show(bound: datetime | time) -> str:
 
 
 def _parse(value: Any, what: str) -> datetime | time:
-    if value is None or value != value:  # NaT and NaN differ from themselves
+    if value is None or value != value:  # noqa: PLR0124 - NaT and NaN differ from themselves
         raise WindowError(f"Window {what} is missing; {_EXPECTED}.")
     if isinstance(value, datetime):
         return _naive(value)

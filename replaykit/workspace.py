@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,12 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from replaykit.errors import GuardError, StateError, excerpt
-from replaykit.history import arrow_column, load_arrow, storage_type
 from replaykit.rollback import restarted
 from replaykit.rows import Row
 from replaykit.sql import Statement, check_statement, quote
+from replaykit.storage import arrow_column, load_arrow, storage_type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from replaykit.inputs import Plan
     from replaykit.state import Change, State, StateTable
 
@@ -191,7 +192,9 @@ class Workspace:
         table = self._state[name]
         keys = sorted(set(assigned) & set(table.key))
         if keys and statement.kind == "UPDATE":
-            raise GuardError(f"state.sql may not assign key column {keys[0]!r} of {name!r}; delete the row and insert another.")
+            raise GuardError(
+                f"state.sql may not assign key column {keys[0]!r} of {name!r}; delete the row and insert another."
+            )
         self.refresh(statement.words)
         rows = self._run(f"{statement.text} RETURNING *", self._bound(statement, extra))
         try:

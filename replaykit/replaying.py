@@ -1,0 +1,209 @@
+"""Replaying: one replay from its base to its result, inside the transaction that is rolled back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from replaykit import connection
+from replaykit.declarations import Table
+from replaykit.engine import Engine
+from replaykit.errors import ReconcilerError, excerpt
+from replaykit.history import History
+from replaykit.inputs import base_rows
+from replaykit.progress import Progress
+from replaykit.projections import prepare_projections
+from replaykit.recorded import recorded_inputs, recorded_instants
+from replaykit.results import actions_frame, metrics_frame, problems_frame, steps_table, violations_frame
+from replaykit.rollback import rolled_back
+from replaykit.schedule import Schedule
+from replaykit.state import State
+from replaykit.workspace import RESERVED, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from replaykit.inputs import Plan
+    from replaykit.reconciler import Reconciler
+    from replaykit.recording import Recording
+    from replaykit.replay import Replay
+
+__all__ = ["Replaying", "schedule_of", "typed"]
+
+
+def as_interval(value: Any) -> timedelta | None:
+    """Return a tick interval as timedelta from a timedelta or text such as ``"5s"``; None if it is neither."""
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        return None
+    import pandas as pd
+
+    try:
+        parsed: timedelta = pd.Timedelta(value).to_pytimedelta()
+    except ValueError:
+        return None
+    return parsed
+
+
+def schedule_of(ticks: Any, recording: Recording, plan: Plan) -> Schedule:
+    """Return when to tick, from what the user wrote.
+
+    Raises
+    ------
+    ReconcilerError
+        It is no kind of ticks, or the recording has no ticks recorded.
+    """
+    if ticks in ("end", "event"):
+        return Schedule(ticks)
+    if ticks == "recorded":
+        return Schedule("recorded", instants=recorded_instants(recording, plan))
+    interval = as_interval(ticks)
+    if interval is None or interval.total_seconds() <= 0:
+        raise ReconcilerError(
+            f"ticks={excerpt(ticks)}: expected 'end', 'event', 'recorded', or a positive timedelta or text such as '5s'."
+        )
+    return Schedule("interval", interval)
+
+
+def typed(recording: Recording, name: str, table: Table) -> Table:
+    """Return the table with its columns, taken from the recording's snapshot if it declares none."""
+    if name in RESERVED:
+        raise ReconcilerError(f"A state table can't be named {name!r}; that is a table of the replay itself.")
+    if table.columns:
+        return table
+    if name not in recording.state_tables:
+        raise ReconcilerError(
+            f"Table {name!r} declares no columns, and no snapshot of the recording holds it (they hold "
+            f"{list(recording.state_tables)}). Declare them: rk.Table(key=..., column='TYPE')."
+        )
+    columns = {c: _row_type(t) for c, t in recording.columns(name).items() if c not in ("snapshot", "row_no")}
+    return Table(table.key, columns, defaults=table.defaults)
+
+
+def _row_type(sql: str) -> str:
+    nested = sql.endswith("]") or sql.startswith(("STRUCT", "MAP", "UNION"))
+    return "JSON" if nested else "TIMESTAMP" if sql.startswith("TIMESTAMP") else sql
+
+
+@dataclass
+class Replaying:
+    """One replay: what it was asked for, and `result`, which runs it."""
+
+    recording: Recording
+    reconciler: Reconciler
+    plan: Plan
+    schedule: Schedule
+    actions: str
+    on_error: str
+
+    def result(self) -> Replay:
+        """Replay inside the transaction, and gather what is kept after it."""
+        self.state = State(
+            self.reconciler.tables, self.reconciler.params, projected={p.table for p in self.reconciler.projections}
+        )
+        self.history = History({n: (t.key, t.columns) for n, t in self.reconciler.tables.items()})
+        self.progress = Progress(f"Replaying {self.reconciler.name}")
+        instance = connection.sealed(self.recording.path, threads=1)
+        try:
+            with rolled_back(instance):
+                engine = self._replayed(instance)
+        finally:
+            self.progress.close()
+            instance.close()
+        return self._gathered(engine)
+
+    def _replayed(self, instance: Any) -> Engine:
+        taken = recorded_inputs(self.recording, self.plan) if self.actions == "recorded" else []
+        numbered = self.actions != "collect" or self._gaps()
+        workspace = Workspace(instance, self.state, self.plan, numbered=numbered)
+        try:
+            self.state._sql = workspace.sql
+            self._load_base()
+            projected = (
+                prepare_projections(self.reconciler, workspace, self.state) if self.reconciler.projections else []
+            )
+            bulk = bool(projected) and self._set_based()
+            engine = Engine(
+                self.recording, self.reconciler, self.plan, self.schedule, self.state, workspace, self.history,
+                self.actions == "apply", self.on_error, taken, [] if bulk else projected, self.progress,
+            )  # fmt: skip
+            engine.numbered = numbered
+            workspace.follow(engine.pairs)
+            if projected:
+                engine.mark_projected(_taken_up(projected, instance, self.state.params))
+            if bulk:
+                self._compute(engine, projected, instance)
+            else:
+                engine.flush()
+                engine.run()
+            return engine
+        finally:
+            workspace.close()
+
+    def _gaps(self) -> bool:
+        """Return whether the chosen events are not simply consecutive positions."""
+        return self.plan.last - self.plan.first != self.plan.events
+
+    def _set_based(self) -> bool:
+        """Return whether no Python has to see the state on the way."""
+        return (
+            not self.reconciler.handlers
+            and self.schedule.mode == "end"
+            and self.actions == "collect"
+            and not self._gaps()
+        )
+
+    def _load_base(self) -> None:
+        for name, table in self.state.tables.items():
+            table.load(base_rows(self.plan.base.tables, name))
+            self.state.changes += [(0, table, key, row, None, born) for key, row, born in table.numbered()]
+
+    def _compute(self, engine: Engine, projected: list[Any], instance: Any) -> None:
+        """Fill the history from projections alone, then tick once on what came out."""
+        named = {one.name for one in projected}
+        for one in projected:
+            one.compute(instance, self.state.params, self.state[one.name].find(), self.history)
+        rest = [change for change in self.state.changes if change[1].name not in named]
+        self.history.append(rest)
+        self.state.changes.clear()
+        engine.skip_to_end()
+        if self.reconciler.rules or self.reconciler.invariants:
+            for one in projected:
+                self.state[one.name].replace(self.history.latest_rows(one.name))
+            engine.workspace.forget()
+        engine.finish()
+
+    def _gathered(self, engine: Engine) -> Replay:
+        from replaykit.replay import Replay
+
+        self.history.close_log(steps_table(engine))
+        ticker = engine.ticker
+        return Replay(
+            recording=self.recording,
+            reconciler=self.reconciler,
+            digest=self.reconciler.digest(),
+            window=self.plan.window,
+            plan=self.plan,
+            history=self.history,
+            before_step=engine.before_step,
+            after_step=self.state.step,
+            actions=actions_frame(ticker.emissions),
+            violations=violations_frame(ticker.episodes),
+            problems=problems_frame(engine.problems.values()),
+            metrics=metrics_frame(ticker.records),
+            emitted=tuple((one.tick, one.action.kind, one.action.fields) for one in ticker.emissions),
+            settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},
+        )
+
+
+def _taken_up(projected: list[Any], instance: Any, params: Mapping[str, Any]) -> frozenset[str]:
+    """Return the kinds of events from which some projection made a row."""
+    kinds: set[str] = set()
+    for one in projected:
+        for projection, _ in one.parts:
+            used = {name: params[name] for name in projection.statement.parameters}
+            query = f"SELECT DISTINCT kind FROM events SEMI JOIN ({projection.statement.text}) AS made USING (step)"
+            kinds |= {row[0] for row in instance.execute(query, used).fetchall()}
+    return frozenset(kinds)

@@ -1,0 +1,20 @@
+"""Schedule: when a replay ticks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+__all__ = ["Schedule"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When ticks happen: at the window's end, after each event, every interval, or where they were recorded."""
+
+    mode: str
+    interval: timedelta | None = None
+    instants: tuple[datetime, ...] = ()

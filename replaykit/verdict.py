@@ -1,0 +1,130 @@
+"""Verdict: can this replay be trusted? What it was compared with, what differed, and from which step on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from replaykit.agreement import CELLS, CHECKS, against_actions, against_snapshot
+from replaykit.errors import show_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from replaykit.replay import Replay
+    from replaykit.snapshot import RecordedSnapshot
+
+__all__ = ["Verdict", "judge", "summed_up"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Verdict:
+    """How far a replay can be trusted."""
+
+    status: str
+    """``verified``, ``contradicted``, ``unverified`` or ``approximate``."""
+    sentence: str
+    """What it was compared with and what came of it."""
+    checks: pd.DataFrame
+    """One row per comparison: against what, which table, how many rows, how many differ, first step."""
+    cells: pd.DataFrame
+    """Differing cells: recorded and replayed value, and the step that last set the replayed one (at most 200)."""
+    reasons: tuple[str, ...] = ()
+    """Why the replay is only approximate."""
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.status}: {self.sentence})"
+
+    def _repr_html_(self) -> str:
+        from replaykit.display import table_html
+
+        head = f"<p><b>{escape(self.status)}</b>: {escape(self.sentence)}</p>"
+        tables = [("compared with", self.checks), ("differing cells", self.cells)]
+        return head + "".join(table_html(frame, caption=name, limit=20) for name, frame in tables if len(frame))
+
+
+def judge(run: Replay) -> Verdict:
+    """Compare a replay with every later snapshot in reach and, tick by tick, with recorded actions."""
+    import pandas as pd
+
+    checks: list[dict[str, Any]] = []
+    cells: list[dict[str, Any]] = []
+    for snapshot in _in_reach(run):
+        for check, found in against_snapshot(run, snapshot):
+            checks.append(check)
+            cells += found
+    if run.settings["ticks"].mode == "recorded" and "actions" in run.recording.logs:
+        checks.append(against_actions(run))
+    reasons = tuple(_reasons(run))
+    status, sentence = summed_up(checks, reasons)
+    return Verdict(
+        status, sentence, pd.DataFrame(checks, columns=CHECKS), pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64"}),
+        reasons,
+    )  # fmt: skip
+
+
+def _in_reach(run: Replay) -> Iterator[RecordedSnapshot]:
+    """Yield the snapshots taken after the base and no later than what was replayed."""
+    plan = run.plan
+    if plan.late:
+        return
+    end = run.window.bounds()[1]
+    for snapshot in run.recording.snapshots:
+        reached = snapshot.after_position <= plan.last and snapshot.at <= end
+        later = snapshot.after_position > plan.base.position or (
+            plan.base.at is not None and snapshot.at > plan.base.at
+        )
+        if reached and (later or plan.base.at is None) and snapshot.number != plan.base.number:
+            yield snapshot
+
+
+def _reasons(run: Replay) -> Iterator[str]:
+    from replaykit.display import count
+
+    if run.plan.late:
+        yield f"the base, {run.plan.base.name}, is later than the window's start {show_time(run.window.bounds()[0])}"
+    problems = run.problems
+    unhandled = problems[problems["problem"] == "unhandled kind"]
+    if len(unhandled):
+        yield f"{count(int(unhandled['count'].sum()), 'event')} of kinds nobody handles ({', '.join(unhandled['kind'].head(5))})"
+    skipped = problems[problems["problem"] != "unhandled kind"]
+    if len(skipped):
+        yield f"{count(int(skipped['count'].sum()), 'error')} passed over ({', '.join(sorted(set(skipped['problem'])))})"
+    rejects = run.recording._fetch("SELECT count(*) FROM rejects")[0][0]
+    if rejects:
+        yield f"{count(rejects, 'source row')} rejected when the recording was loaded"
+
+
+def summed_up(checks: list[dict[str, Any]], reasons: tuple[str, ...]) -> tuple[str, str]:
+    """Return status and sentence of a verdict from its comparisons and the reasons to doubt it."""
+    wrong = [check for check in checks if not check["agrees"]]
+    compared = _compared(checks)
+    because = f" Approximate because of {'; '.join(reasons)}." if reasons else ""
+    if wrong:
+        first = wrong[0]
+        cells = sum(check["differing_cells"] for check in wrong)
+        since = f", first set at step {first['first_step']}" if first["first_step"] is not None else ""
+        return "contradicted", (
+            f"{len(wrong)} of {len(checks)} comparisons differ in {cells} cells; the first is {first['table']} against "
+            f"{first['against']}, {first['differing_rows']} of {first['rows']} rows{since}.{because}"
+        )
+    if reasons:
+        agree = f"What could be compared agrees: {compared}." if checks else "Nothing to compare with."
+        return "approximate", agree + because
+    if not checks:
+        return "unverified", "There was nothing to compare with: no later snapshot and no recorded action is in reach."
+    return "verified", f"It agrees with {compared}."
+
+
+def _compared(checks: list[dict[str, Any]]) -> str:
+    from replaykit.display import count
+
+    against = dict.fromkeys(check["against"] for check in checks)
+    snapshots = sum(name.startswith("snapshot") for name in against)
+    rows = sum(check["rows"] for check in checks)
+    parts = [count(snapshots, "snapshot")] if snapshots else []
+    parts += [name for name in against if not name.startswith("snapshot")]
+    return f"{' and '.join(parts)} ({count(len(checks), 'table')} compared, {count(rows, 'row')})"
