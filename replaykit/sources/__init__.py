@@ -1,0 +1,11 @@
+"""Sources: reading files, frames and SQLite, naming columns, checking rows, masking, and writing the recording."""
+
+from __future__ import annotations
+
+from replaykit.sources.loading import load
+from replaykit.sources.logs import Log
+from replaykit.sources.report import Report
+from replaykit.sources.roles import per_kind
+from replaykit.sources.sqlite import sqlite
+
+__all__ = ["Log", "Report", "load", "per_kind", "sqlite"]

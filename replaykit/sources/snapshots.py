@@ -1,0 +1,222 @@
+"""Snapshots written into the recording: state tables of all snapshots, one table each, with widened types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from replaykit.errors import LoadError, WindowError, excerpt, show_time
+from replaykit.snapshot import Slice, Snapshot
+from replaykit.sources.columns import cast_columns, stored, stored_names
+from replaykit.sources.reading import read
+from replaykit.sources.sqlite import SQLiteSource, tables_of
+from replaykit.sources.table import Column, Intake, SourceTable, one_of
+from replaykit.sources.unions import common_type
+from replaykit.sql import quote
+from replaykit.window import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from replaykit.sources.masking import Masking
+
+__all__ = ["write_snapshots"]
+
+_RESERVED = ("snapshot", "row_no")
+
+
+@dataclass
+class _States:
+    """What is collected over all snapshots: sources read once, tables of each snapshot, keys."""
+
+    intake: Intake
+    masking: Masking
+    keys: dict[str, tuple[str, ...]]
+    seen: list[tuple[Any, SourceTable]] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)
+
+    def read(self, source: Any, name: str) -> SourceTable:
+        """Return a source staged, masked and cast; one used by several snapshots is read once."""
+        for known, table in self.seen:
+            if known is source:
+                return table
+        table = read(source, f"snapshot table {name}", self.intake)
+        self.columns |= {column.name for column in table.columns}
+        keys = self.keys.setdefault(name, table.keys) if table.keys else self.keys.get(name, ())
+        table = self.masking.apply(table, self.intake, name=name, keep=keys, payload=None)
+        table, _ = cast_columns(table, name, self.intake)
+        if table.unreadable:
+            first = table.unreadable[0]
+            raise LoadError(
+                f"Snapshot table {name!r} has {len(table.unreadable):,} rows that can't be read, the first at "
+                f"{first.label}, "
+                f"place {first.place}: {first.reason}. A snapshot must be whole; mend or cut the file."
+            )
+        self.seen.append((source, table))
+        return table
+
+
+def write_snapshots(
+    snapshots: Sequence[Snapshot], keys: Mapping[str, Sequence[str]], events: Any, intake: Intake, masking: Masking
+) -> tuple[dict[str, tuple[str, ...]], set[str]]:
+    """Write the tables ``snapshots`` and ``state.*``; return the keys of the state tables and all column names."""
+    intake.connection.execute("CREATE SCHEMA state")
+    intake.connection.execute(
+        'CREATE TABLE snapshots (snapshot BIGINT, "at" TIMESTAMP, after_position BIGINT, after_event VARCHAR, name '
+        "VARCHAR, "
+        "after_seq BIGINT)"
+    )
+    states = _States(intake, masking, {name: tuple(columns) for name, columns in keys.items()})
+    placed = [(*_place(snapshot, intake, masking), snapshot) for snapshot in snapshots]
+    placed.sort(key=lambda item: (item[1], item[0]))
+    pieces: dict[str, list[tuple[int, SourceTable]]] = {}
+    for number, (after, at, event, snapshot) in enumerate(placed):
+        row = [number, at, after, event, snapshot.name, snapshot.after_seq]
+        intake.connection.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", row)
+        for name, source in _tables(snapshot, events, intake).items():
+            pieces.setdefault(str(name), []).append((number, _sliced(source, str(name), states)))
+    for name, parts in pieces.items():
+        _write(name, parts, intake)
+    _check_keys(states.keys, pieces)
+    return {name: states.keys[name] for name in sorted(pieces) if states.keys.get(name)}, states.columns
+
+
+def _tables(snapshot: Snapshot, events: Any, intake: Intake) -> dict[str, Any]:
+    if not isinstance(snapshot.tables, SQLiteSource):
+        return dict(snapshot.tables)
+    source = snapshot.tables
+    if source.table is not None:
+        return {source.table: source}
+    own = isinstance(events, SQLiteSource) and events.path.resolve() == source.path.resolve()
+    names = tables_of(source, [events.table] if own else [])
+    intake.note(f"Live tables of {source.path.name} became a snapshot: {one_of(names)}.")
+    return {name: SQLiteSource(source.path, name) for name in names}
+
+
+def _sliced(source: Any, name: str, states: _States) -> SourceTable:
+    if not isinstance(source, Slice):
+        return states.read(source, name)
+    table = states.read(source.source, name)
+    by = table.column(source.by)
+    if by is None:
+        raise LoadError(
+            f"Snapshot table {name!r} has no column {source.by!r}; it has {one_of([c.name for c in table.columns])}."
+        )
+    order = table.column(source.order) if source.order else None
+    literal = str(source.value).replace("'", "''")
+    relation = f"(SELECT * FROM {table.relation} WHERE ({by.sql})::VARCHAR = '{literal}')"
+    left_out = [source.by, *([source.order] if source.order else [])]
+    return replace(table.without(left_out), relation=relation, row=order.sql if order else table.row)
+
+
+def _place(snapshot: Snapshot, intake: Intake, masking: Masking) -> tuple[int, datetime, str | None]:
+    """Return (after_position, at, after_event) of a snapshot."""
+    at = _moment(snapshot, intake)
+    after = snapshot.after
+    if snapshot.after_seq is not None:
+        return _last("global_seq <= $1", snapshot.after_seq, intake), at, None
+    if isinstance(after, str):
+        return _after_event(after, intake, masking), at, after if not _is_masked(masking) else masking.digest(after)
+    if after is False:
+        return _last("occurred_at < $1", at, intake), at, None
+    if after is None or after is True:
+        return _last("occurred_at <= $1", at, intake), at, None
+    ((events,),) = intake.rows("SELECT count(*) FROM events")
+    if not 0 <= after <= events:
+        raise LoadError(
+            f"Snapshot at {show_time(at)} is after={after!r}, but the events have positions 1 to {events:,}."
+        )
+    return after, at, None
+
+
+def _is_masked(masking: Masking) -> bool:
+    return bool({"event_id"} & masking.found)
+
+
+def _moment(snapshot: Snapshot, intake: Intake) -> datetime:
+    if snapshot.at is None:
+        ((last,),) = intake.rows("SELECT max(occurred_at) FROM events")
+        if last is None:
+            raise LoadError(
+                "A snapshot without at= is taken at the last event, but there are no events; name its moment."
+            )
+        intake.note(f"A snapshot without at= was placed at the end of the recording, {show_time(last)}.")
+        moment: datetime = last
+        return moment
+    try:
+        return parse_time(snapshot.at, what="at")
+    except WindowError as error:
+        raise LoadError(f"A snapshot's moment can't be read. {error}") from None
+
+
+def _last(condition: str, value: Any, intake: Intake) -> int:
+    try:
+        ((position,),) = intake.rows(f"SELECT coalesce(max(position), 0) FROM events WHERE {condition}", [value])
+    except Exception as error:
+        if "global_seq" in str(error):
+            raise LoadError(
+                "A snapshot names after_seq=, but the events have no global order; name it with seq=."
+            ) from None
+        raise
+    return int(position)
+
+
+def _after_event(after: str, intake: Intake, masking: Masking) -> int:
+    names = [after, masking.digest(after)]
+    found = intake.rows("SELECT position FROM events WHERE event_id IN ($1, $2) ORDER BY position", names)
+    if len(found) == 1:
+        return int(found[0][0])
+    if not found:
+        raise LoadError(f"A snapshot is after event {excerpt(after)}, but no event has that id.")
+    raise LoadError(
+        f"A snapshot is after event {excerpt(after)}, but {len(found):,} events have that id, at positions "
+        f"{one_of([row[0] for row in found], 5)}; give the position: after={found[-1][0]}."
+    )
+
+
+def _write(name: str, parts: Sequence[tuple[int, SourceTable]], intake: Intake) -> None:
+    columns: dict[str, list[str]] = {}
+    for _, table in parts:
+        for column in table.columns:
+            columns.setdefault(column.name, []).append(stored(column).type)
+    types = {name: common_type(found) for name, found in columns.items()}
+    for own, found in columns.items():
+        if len(set(found)) > 1:
+            intake.note(
+                f"Snapshot table {name!r}: column {own!r} differs in type between snapshots; kept as {types[own]}."
+            )
+    names = stored_names(
+        [Column(column, "", type) for column, type in types.items()], _RESERVED, f"state.{name}", intake
+    )
+    fields = "".join(f", {quote(own)} {type}" for own, type in zip(names, types.values(), strict=True))
+    intake.connection.execute(f"CREATE TABLE state.{quote(name)} (snapshot BIGINT, row_no BIGINT{fields})")
+    for number, table in parts:
+        reads = "".join(f", {_value(table, column, type)}" for column, type in types.items())
+        intake.connection.execute(
+            f"INSERT INTO state.{quote(name)} SELECT {number}, row_number() OVER (ORDER BY {table.row}) AS "
+            f"row_no{reads} "
+            f"FROM {table.relation} ORDER BY row_no"
+        )
+
+
+def _value(table: SourceTable, name: str, type: str) -> str:
+    column = table.column(name)
+    if column is None:
+        return f"CAST(NULL AS {type})"
+    kept = stored(column)
+    return f"CAST({kept.sql if kept.type != 'BLOB' or type == 'BLOB' else f'hex({kept.sql})'} AS {type})"
+
+
+def _check_keys(keys: Mapping[str, Sequence[str]], pieces: Mapping[str, Sequence[tuple[int, SourceTable]]]) -> None:
+    for name, columns in keys.items():
+        if name not in pieces:
+            if pieces:
+                raise LoadError(
+                    f"keys= names state table {excerpt(name)}, which no snapshot has; they have "
+                    f"{one_of(sorted(pieces))}."
+                )
+            continue
+        known = {column.name for _, table in pieces[name] for column in table.columns}
+        if missing := [column for column in columns if column not in known]:
+            raise LoadError(f"keys= of {name!r} names {one_of(missing)}; its columns are {one_of(sorted(known))}.")
