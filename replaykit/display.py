@@ -10,7 +10,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -22,7 +22,17 @@ from replaykit.errors import QueryError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EMPTY", "count", "is_empty", "show_text", "show_value", "table_html", "table_text"]
+__all__ = [
+    "EMPTY",
+    "count",
+    "grid_html",
+    "is_empty",
+    "note_html",
+    "show_text",
+    "show_value",
+    "table_html",
+    "table_text",
+]
 
 EMPTY = "∅"
 """Shown for None, NaN, NaT and NA alike. An empty text is shown as two quotes, so that the two differ."""
@@ -179,20 +189,39 @@ def table_html(
         `columns` names one that is not there.
     """
     heads, rows, notes = _cells(frame, limit, columns, more)
+    texts = [[show_value(value) for value in row] for row in rows]
+    return grid_html(heads, texts, caption=caption, notes=notes, style=lambda row, place: _alignment(rows[row][place]))
+
+
+def _alignment(value: object) -> str:
+    number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+    return "text-align:right" if number else "text-align:left"
+
+
+def grid_html(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str | None = None,
+    notes: Iterable[str] = (),
+    style: Callable[[int, int], str] = lambda _row, _place: "text-align:left",
+) -> str:
+    """Return texts that `show_value` made as an HTML table, escaped; `style` may only decorate, and is trusted."""
     head = "".join(f'<th scope="col" style="text-align:left">{escape(name)}</th>' for name in heads)
-    body = "\n".join("<tr>" + "".join(map(_html_cell, row)) + "</tr>" for row in rows)
     parts = [f'<table class="{_NO_MATH}" style="border-collapse:collapse">']
     if caption is not None:
         parts.append(f'<caption style="text-align:left">{escape(show_text(caption, 500))}</caption>')
-    parts += [f"<thead><tr>{head}</tr></thead>", f"<tbody>\n{body}\n</tbody>", "</table>"]
-    parts += [f'<p class="{_NO_MATH}">{escape(note)}</p>' for note in notes]
+    parts += [f"<thead><tr>{head}</tr></thead>", "<tbody>"]
+    for number, row in enumerate(rows):
+        cells = (f'<td style="{style(number, place)}">{escape(text)}</td>' for place, text in enumerate(row))
+        parts.append("<tr>" + "".join(cells) + "</tr>")
+    parts += ["</tbody>", "</table>", *(note_html(note) for note in notes)]
     return "\n".join(parts)
 
 
-def _html_cell(value: object) -> str:
-    number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
-    style = "text-align:right" if number else "text-align:left"
-    return f'<td style="{style}">{escape(show_value(value))}</td>'
+def note_html(text: str) -> str:
+    """Return one sentence beside a table as an escaped paragraph of at most 500 characters."""
+    return f'<p class="{_NO_MATH}">{escape(show_text(text, 500))}</p>'
 
 
 def table_text(
