@@ -196,9 +196,11 @@ def read_events(recording: Recording, plan: Plan) -> Iterator[list[Event]]:
 def source_names(recording: Recording) -> dict[str, str]:
     """Return the names the role columns had at the source, by canonical name reversed."""
     canonical = {"time": "occurred_at", "kind": "kind", "id": "event_id", "payload": "payload"}
+    found = recording._fetch("SELECT value FROM meta WHERE key = 'roles'")
+    roles: dict[str, Any] = json.loads(found[0][0]) if found else {}
     return {
         source: canonical[role]
-        for role, source in recording.roles.items()
+        for role, source in roles.items()
         if role in canonical and isinstance(source, str) and source != canonical[role]
     }
 

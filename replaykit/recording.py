@@ -237,9 +237,11 @@ class Recording:
 
     def _arrow(self, query: str, params: Parameters = None) -> pa.Table:
         """Return an unguarded query's rows as Arrow."""
-        cursor = self._run(query, params)
+        cursor = self._cursor()
         try:
-            return cursor.to_arrow_table()
+            return cursor.sql(query, params=params).to_arrow_table()  # a DB-API result would copy the rows once more
+        except duckdb.Error as error:
+            raise QueryError(f"The query does not run: {error}") from None
         finally:
             cursor.close()
 
