@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from replaykit.errors import LoadError, excerpt
-from replaykit.recording import Recording, open_private, open_recording
 from replaykit.sources.columns import cast_columns
 from replaykit.sources.logs import Log, write_log
 from replaykit.sources.masking import Masking
@@ -27,6 +26,7 @@ from replaykit.sources.writing import drafted, write_meta
 if TYPE_CHECKING:
     import os
 
+    from replaykit.recording import Recording
     from replaykit.snapshot import Snapshot
 
 __all__ = ["load"]
@@ -119,6 +119,8 @@ def load(
     LoadError
         A source or column is missing or ambiguous, or, with `strict`, a row can't be loaded.
     """
+    from replaykit.recording import open_private, open_recording  # recording itself reads sources.format
+
     masking = Masking.of(only, drop, mask, mask_key)
     options = _Options(time, kind, id, payload, order, _names(sequence), seq)
     _check_options(options)

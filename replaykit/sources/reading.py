@@ -35,7 +35,7 @@ def read(source: Any, label: str, intake: Intake) -> SourceTable:
         return read_sqlite(source, intake)
     if isinstance(source, str | os.PathLike):
         return _read_paths(_found(os.fspath(source)), str(source), intake)
-    if type(source).__module__.startswith("pandas.") and hasattr(source, "iloc") and hasattr(source, "columns"):
+    if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "iloc") and hasattr(source, "columns"):
         return read_frame(source, label, intake)
     if hasattr(source, "__arrow_c_stream__"):
         return read_arrow(source, label, intake)

@@ -212,5 +212,6 @@ def _parsed(t: str, tz: str | None, number: str) -> str:
     ]
     return (
         f"(CASE WHEN {day} AND regexp_matches({t}, '{_ZONE}') THEN {zoned} WHEN {day} THEN {plain} "
-        f"WHEN regexp_full_match({t}, '{_NUMBER}') THEN {number} ELSE coalesce({', '.join(others)}) END)"
+        f"WHEN regexp_full_match({t}, '{_NUMBER}') THEN {number} "
+        f"WHEN regexp_matches({t}, '\\d') THEN coalesce({', '.join(others)}) END)"
     )
