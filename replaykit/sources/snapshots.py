@@ -5,25 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import LoadError, WindowError, excerpt, show_time
+from replaykit.errors import LoadError, excerpt
 from replaykit.snapshot import Slice, Snapshot
 from replaykit.sources.columns import cast_columns, stored, stored_names
+from replaykit.sources.masking import Masking
+from replaykit.sources.places import place
 from replaykit.sources.reading import read
 from replaykit.sources.sqlite import SQLiteSource, tables_of
 from replaykit.sources.table import Column, Intake, SourceTable, one_of
 from replaykit.sources.unions import common_type
 from replaykit.sql import quote
-from replaykit.window import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
-    from replaykit.sources.masking import Masking
 
-__all__ = ["write_snapshots"]
+__all__ = ["snapshot_tables", "write_snapshots"]
 
 _RESERVED = ("snapshot", "row_no")
+
+
+def snapshot_tables(snapshot: Snapshot, intake: Intake) -> dict[str, SourceTable]:
+    """Return the staged tables of one snapshot, unmasked, for a snapshot that is used without being loaded."""
+    states = _States(intake, Masking(), {})
+    return {str(name): _sliced(source, str(name), states) for name, source in _tables(snapshot, None, intake).items()}
 
 
 @dataclass
@@ -68,10 +73,10 @@ def write_snapshots(
         "after_seq BIGINT)"
     )
     states = _States(intake, masking, {name: tuple(columns) for name, columns in keys.items()})
-    placed = [(*_place(snapshot, intake, masking), snapshot) for snapshot in snapshots]
-    placed.sort(key=lambda item: (item[1], item[0]))
+    placed = [(*place(snapshot, intake.rows, intake.note, masking.digest), snapshot) for snapshot in snapshots]
+    placed.sort(key=lambda item: item[:2])
     pieces: dict[str, list[tuple[int, SourceTable]]] = {}
-    for number, (after, at, event, snapshot) in enumerate(placed):
+    for number, (at, after, event, snapshot) in enumerate(placed):
         row = [number, at, after, event, snapshot.name, snapshot.after_seq]
         intake.connection.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", row)
         for name, source in _tables(snapshot, events, intake).items():
@@ -108,71 +113,6 @@ def _sliced(source: Any, name: str, states: _States) -> SourceTable:
     relation = f"(SELECT * FROM {table.relation} WHERE ({by.sql})::VARCHAR = '{literal}')"
     left_out = [source.by, *([source.order] if source.order else [])]
     return replace(table.without(left_out), relation=relation, row=order.sql if order else table.row)
-
-
-def _place(snapshot: Snapshot, intake: Intake, masking: Masking) -> tuple[int, datetime, str | None]:
-    """Return (after_position, at, after_event) of a snapshot."""
-    at = _moment(snapshot, intake)
-    after = snapshot.after
-    if snapshot.after_seq is not None:
-        return _last("global_seq <= $1", snapshot.after_seq, intake), at, None
-    if isinstance(after, str):
-        return _after_event(after, intake, masking), at, after if not _is_masked(masking) else masking.digest(after)
-    if after is False:
-        return _last("occurred_at < $1", at, intake), at, None
-    if after is None or after is True:
-        return _last("occurred_at <= $1", at, intake), at, None
-    ((events,),) = intake.rows("SELECT count(*) FROM events")
-    if not 0 <= after <= events:
-        raise LoadError(
-            f"Snapshot at {show_time(at)} is after={after!r}, but the events have positions 1 to {events:,}."
-        )
-    return after, at, None
-
-
-def _is_masked(masking: Masking) -> bool:
-    return bool({"event_id"} & masking.found)
-
-
-def _moment(snapshot: Snapshot, intake: Intake) -> datetime:
-    if snapshot.at is None:
-        ((last,),) = intake.rows("SELECT max(occurred_at) FROM events")
-        if last is None:
-            raise LoadError(
-                "A snapshot without at= is taken at the last event, but there are no events; name its moment."
-            )
-        intake.note(f"A snapshot without at= was placed at the end of the recording, {show_time(last)}.")
-        moment: datetime = last
-        return moment
-    try:
-        return parse_time(snapshot.at, what="at")
-    except WindowError as error:
-        raise LoadError(f"A snapshot's moment can't be read. {error}") from None
-
-
-def _last(condition: str, value: Any, intake: Intake) -> int:
-    try:
-        ((position,),) = intake.rows(f"SELECT coalesce(max(position), 0) FROM events WHERE {condition}", [value])
-    except Exception as error:
-        if "global_seq" in str(error):
-            raise LoadError(
-                "A snapshot names after_seq=, but the events have no global order; name it with seq=."
-            ) from None
-        raise
-    return int(position)
-
-
-def _after_event(after: str, intake: Intake, masking: Masking) -> int:
-    names = [after, masking.digest(after)]
-    found = intake.rows("SELECT position FROM events WHERE event_id IN ($1, $2) ORDER BY position", names)
-    if len(found) == 1:
-        return int(found[0][0])
-    if not found:
-        raise LoadError(f"A snapshot is after event {excerpt(after)}, but no event has that id.")
-    raise LoadError(
-        f"A snapshot is after event {excerpt(after)}, but {len(found):,} events have that id, at positions "
-        f"{one_of([row[0] for row in found], 5)}; give the position: after={found[-1][0]}."
-    )
 
 
 def _write(name: str, parts: Sequence[tuple[int, SourceTable]], intake: Intake) -> None:

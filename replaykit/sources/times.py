@@ -170,10 +170,10 @@ def _from_text(
     raw = f"({column.sql} ->> '$')" if column.type == "JSON" else f"({column.sql})::VARCHAR"
     text = f"trim({raw})"
     ((zoned, plain, numbers, fine),) = intake.rows(
-        "SELECT count(*) FILTER (zoned), count(*) FILTER (NOT zoned AND NOT number AND t <> ''), count(*) FILTER "
-        "(number), "
+        "SELECT count(*) FILTER (zoned), count(*) FILTER (day AND NOT zoned), count(*) FILTER (number), "
         f"count(*) FILTER (regexp_matches(t, '[.,]\\d{{6}}\\d*[1-9]') AND NOT number) "
-        f"FROM (SELECT t, regexp_matches(t, '{_ZONE}') OR regexp_full_match(t, '\\d{{8}}T\\d{{6}}Z') AS zoned, "
+        f"FROM (SELECT t, regexp_matches(t, '{_DAY}') AS day, regexp_matches(t, '{_ZONE}') OR regexp_full_match(t, "
+        f"'\\d{{8}}T\\d{{6}}Z') AS zoned, "
         f"regexp_full_match(t, '{_NUMBER}') AS number FROM (SELECT {text} AS t FROM {table.relation}))"
     )
     _note_lost(intake, where, fine)
