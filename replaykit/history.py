@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,10 @@ from replaykit.rollback import read_only
 from replaykit.rows import Row
 from replaykit.sql import check_query, quote
 from replaykit.storage import arrow_column, load_arrow, load_table, storage_type
+from replaykit.tables import LazyTables
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import duckdb
@@ -220,24 +221,8 @@ class Moment:
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
         """Every table as of this moment, read when taken out."""
-        return _Tables(self)
+        return LazyTables(self.keys, self.__getitem__)
 
     def sql(self, query: str, /, **params: Any) -> pd.DataFrame:
         """Run one SELECT over the state tables as of this moment; ``history.<table>`` and ``steps`` are there too."""
         return self.history.ask(query, params, step=self.step)
-
-
-class _Tables(Mapping[str, "pd.DataFrame"]):
-    def __init__(self, moment: Moment) -> None:
-        self._moment = moment
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        if name not in self._moment.history.keys:
-            raise KeyError(name)
-        return self._moment[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._moment.history.keys)
-
-    def __len__(self) -> int:
-        return len(self._moment.history.keys)

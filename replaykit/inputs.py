@@ -168,7 +168,7 @@ def _choose_base(recording: Recording, base: Any, start: datetime, opening: int 
 
 def _recorded(recording: Recording, snapshot: RecordedSnapshot) -> Base:
     name = f"snapshot {snapshot.number} ({show_time(snapshot.at)})"
-    return Base(name, recording.snapshot(snapshot.number), snapshot.after_position, snapshot.at, snapshot.number)
+    return Base(name, recording.snapshot(snapshot.number).tables, snapshot.after_position, snapshot.at, snapshot.number)
 
 
 def _given(recording: Recording, snapshot: Snapshot) -> Base:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError, excerpt, show_time
+from replaykit.tables import LazyTables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,9 +108,18 @@ class RecordedSnapshot:
     _recording: Recording | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @property
-    def tables(self) -> tuple[str, ...]:
-        """The state tables it has, also those without rows."""
-        return () if self._recording is None else self._recording.state_tables
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """The state tables it has, also those without rows; each is read when taken out."""
+        names = () if self._recording is None else self._recording.state_tables
+        return LazyTables(names, self.__getitem__)
+
+    @property
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        """Key columns by table."""
+        return {} if self._recording is None else self._recording.keys
+
+    def __contains__(self, table: object) -> bool:
+        return table in self.tables
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         if self._recording is None or table not in self._recording.state_tables:
