@@ -16,7 +16,7 @@ from __future__ import annotations
 from replaykit.checks import Check, check
 from replaykit.episodes import Episodes, build_episodes, episodes
 from replaykit.newest import as_of, latest
-from replaykit.rewound import Rewound, rewind
+from replaykit.rewound import Rewound, rewind, rewind_snapshot
 from replaykit.story import Story, story
 from replaykit.unexplained import Unexplained, unexplained
 
@@ -32,6 +32,7 @@ __all__ = [
     "episodes",
     "latest",
     "rewind",
+    "rewind_snapshot",
     "story",
     "unexplained",
 ]

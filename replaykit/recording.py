@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from replaykit import connection as connections
+from replaykit import findings
 from replaykit.errors import FormatError, QueryError, excerpt
 from replaykit.snapshot import RecordedSnapshot
 from replaykit.sources.format import checked_meta, read_columns
@@ -88,6 +89,15 @@ class Recording:
         """
         _guard(query)
         return self._frame(query, params)
+
+    # Findings without a reconciler; each is documented where it is written.
+    unexplained = findings.unexplained
+    check = findings.check
+    episodes = findings.episodes
+    story = findings.story
+    latest = findings.latest
+    as_of = findings.as_of
+    rewind = findings.rewind_snapshot
 
     @property
     def events(self) -> pd.DataFrame:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Rewound", "rewind"]
+    from replaykit.recording import Recording
+
+__all__ = ["Rewound", "rewind", "rewind_snapshot"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,6 +132,43 @@ def rewind(
     )
     moment = moment_in(at, entries["time"])
     return _undo(table, entries, moment, key, created)
+
+
+def rewind_snapshot(
+    recording: Recording, table: str, audit: str, *, at: Any, snapshot: int = -1, **options: Any
+) -> Rewound:
+    """Undo an audit table of a recording, from a state table in a snapshot backwards to a moment.
+
+    Parameters
+    ----------
+    table
+        State table, taken from the snapshot; its one key column is `rewind`'s ``key``.
+    audit
+        State table of the same snapshot, ``events`` or a recorded log, that holds old and new values.
+    snapshot
+        Number of the snapshot to start from; negative numbers count from the last.
+    options
+        As in `rewind`: ``column`` and, where they differ from the defaults, ``kind``, ``entity``, ``old``, ``new``,
+        ``time``, ``created``.
+
+    Raises
+    ------
+    QueryError
+        A table or column is not there, or the table's key is not one column.
+    """
+    from replaykit.window import parse_time
+
+    start = recording.snapshot(snapshot)
+    key = recording.keys.get(table, ())
+    now = start[table]
+    if len(key) != 1 and "key" not in options:
+        raise QueryError(f"State table {table!r} has the key {list(key)}; rewind needs one column, given by key=.")
+    if audit in recording.state_tables:
+        entries = start[audit]
+    else:
+        entries = recording.events if audit == "events" else recording.log(audit)
+    moment = parse_time(at, what="at", span=recording.span)
+    return rewind(now, entries, at=moment, **({"key": key[0] if key else None} | options))
 
 
 def _written_columns(

@@ -17,7 +17,7 @@ OPEN_REVIEWS = """
 
 def test_state_is_seen_as_of_each_snapshot():
     """The same count made from the snapshots' frames one by one."""
-    found = check(incident(), "one_review", OPEN_REVIEWS, ["rig_id"])
+    found = incident().check("one_review", OPEN_REVIEWS, ["rig_id"])
 
     seen = []
     for snapshot in incident().snapshots:

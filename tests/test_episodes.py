@@ -22,7 +22,7 @@ def _seen(*rows, start="2026-01-01"):
 
 def test_7535_polls_are_44_episodes():
     """The same PR is polled at each tick until it is merged; hand-counted once."""
-    found = episodes(incident())
+    found = incident().episodes()
 
     polls = found.frame[found.frame["kind"] == "poll_pr"]
     assert (len(polls), polls["ticks"].sum()) == (44, 7535)

@@ -67,7 +67,7 @@ def test_every_moment_equals_a_loop_over_the_rows():
 def test_a_recordings_events_are_taken_in_their_declared_order():
     """The newest event of each agent at noon is the last one in the recording that names it."""
     recording = incident()
-    found = as_of(recording, "12:00", key="agent_id")
+    found = recording.as_of("12:00", key="agent_id")
 
     before = recording.events[recording.events["occurred_at"] <= "2026-03-26T12:00"].dropna(subset="agent_id")
     assert found.set_index("agent_id")["position"].to_dict() == before.groupby("agent_id")["position"].max().to_dict()

@@ -23,13 +23,10 @@ TABLE = pd.DataFrame({"id": ["a", "b", "c"], "status": ["done", "done", "open"],
 
 
 def _beads(number):
-    recording = incident()
-    final = recording.snapshots[-1]
-    return rewind(
-        final["beads"],
-        final["bead_events"],
-        at=recording.snapshots[number].at,
-        key="bead_id",
+    return incident().rewind(
+        "beads",
+        "bead_events",
+        at=incident().snapshots[number].at,
         column={"status_changed": "status"},
         kind="event_type",
         created="created_at",
@@ -104,3 +101,15 @@ def test_what_cannot_be_rewound_says_why():
         rewind(pd.concat([TABLE, TABLE]), AUDIT, at="01:00", key="id", column="field")
     with pytest.raises(QueryError, match="kind="):
         rewind(TABLE, AUDIT, at="01:00", key="id", column={"x": "status"})
+
+
+def test_a_recording_takes_a_time_of_day_and_its_own_tables():
+    """Twelve hours lie within one day; the audit reaches further back, which is no obstacle."""
+    recording = incident()
+    options = {"column": {"status_changed": "status"}, "kind": "event_type", "created": "created_at"}
+
+    assert recording.rewind("beads", "bead_events", at="12:00", **options).frame.equals(_beads(4).frame)
+    with pytest.raises(QueryError, match="has no table 'bead'"):
+        recording.rewind("bead", "bead_events", at="12:00", **options)
+    with pytest.raises(QueryError, match="rewind needs one column"):
+        recording.rewind("bead_dependencies", "bead_events", at="12:00", **options)

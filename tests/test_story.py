@@ -11,7 +11,7 @@ from replaykit.findings import story
 
 def test_a_reviews_story_has_every_source_in_order():
     """235 polls between the hand-over to the refinery and the merge; then the snapshots that saw it."""
-    found = story(incident(), "new-bead-0004")
+    found = incident().story("new-bead-0004")
 
     assert found.frame["source"].value_counts().to_dict() == {"actions": 239, "writes": 3, "snapshot": 3, "events": 1}
     assert found.frame["at"].is_monotonic_increasing

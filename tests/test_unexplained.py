@@ -39,7 +39,7 @@ def test_the_incidents_beads_reach_the_figures_of_hand_written_sql():
 
 def test_looking_everywhere_also_finds_beads_named_inside_payloads():
     """Six more are named in event payloads and others in further fields of actions, so fewer stay unnamed."""
-    found = unexplained(incident(), "beads")
+    found = incident().unexplained("beads")
 
     row = found.summary.iloc[0]
     assert (row["rows"], row["events"], row["events_or_actions"], row["nothing"]) == (483, 174, 352, 121)
