@@ -54,15 +54,15 @@ def against_snapshot(run: Replay, snapshot: RecordedSnapshot) -> Iterator[tuple[
 
 def _step_of(run: Replay, snapshot: RecordedSnapshot) -> int:
     """Return the last step a snapshot includes: by its last event, and by its time for steps that are no events."""
-    found = run.history.frame(
+    found = run.history.fetch(
         "SELECT coalesce(max(step), 0) FROM steps WHERE (input = 'event' AND position <= $p) "
         "OR (input <> 'event' AND applied_at <= $at)",
         {"p": snapshot.after_position, "at": snapshot.at},
     )
-    return int(found.iloc[0, 0])
+    return int(found[0][0])
 
 
-def _cells(
+def _cells(  # noqa: PLR0917 - one place calls it
     run: Replay, snapshot: RecordedSnapshot, name: str, key: tuple[str, ...], found: Any, step: int
 ) -> Iterator[dict[str, Any]]:
     against = f"snapshot {snapshot.number}"
@@ -92,23 +92,23 @@ def _cell(against: str, name: str, key: tuple[str, ...], row: Mapping[str, Any])
     return {"against": against, "table": name, "key": "/".join(str(row[k]) for k in key)}
 
 
-def _blame(
+def _blame(  # noqa: PLR0917 - as _cells
     run: Replay, name: str, key: tuple[str, ...], values: tuple[Any, ...], column: str | None, step: int
 ) -> dict[str, Any]:
     """Return the step that last set a cell (or touched a row), and the input behind it."""
     where = " AND ".join(f"{quote(k)} IS NOT DISTINCT FROM $k{n}" for n, k in enumerate(key))
     shown = quote(column) if column is not None and column in run.history.columns(name) else "change"
-    found = run.history.frame(
+    found = run.history.fetch(
         "SELECT s.step, s.kind, s.event_id FROM (SELECT valid_from, change, "
         f"{shown} IS DISTINCT FROM lag({shown}) OVER (ORDER BY change) AS moved FROM history.{quote(name)} "
         f"WHERE {where} AND valid_from <= $step) v JOIN steps s ON s.step = v.valid_from "
         "WHERE moved ORDER BY change DESC LIMIT 1",
         {**{f"k{n}": _scalar(v) for n, v in enumerate(values)}, "step": step},
     )
-    if found.empty:
+    if not found:
         return {"step": None, "caused_by": "base" if column else None, "event_id": None}
-    first = found.iloc[0]
-    return {"step": int(first["step"]), "caused_by": first["kind"], "event_id": first["event_id"]}
+    by, kind, event_id = found[0]
+    return {"step": by, "caused_by": kind, "event_id": event_id}
 
 
 def _scalar(value: Any) -> Any:

@@ -186,8 +186,8 @@ class Engine:
     def _rule_failed(self, what: str, name: str, exc: Exception) -> None:
         if self.on_error == "raise":
             raise ReconcilerError(
-                f"Reconciler {self.reconciler.name!r}: {what} raised {excerpt(exc)} at {show_time(self.clock)}, after step "
-                f"{self.state.step}.",
+                f"Reconciler {self.reconciler.name!r}: {what} raised {excerpt(exc)} at "
+                f"{show_time(self.clock)}, after step {self.state.step}.",
                 step=self.state.step,
                 handler=name,
             ) from exc

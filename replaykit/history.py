@@ -120,6 +120,11 @@ class History:
         with self._lock:
             return self._connection.cursor().execute(query, dict(parameters or {})).df()
 
+    def fetch(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run one query of our own and return its rows as tuples."""
+        with self._lock:
+            return self._connection.cursor().execute(query, dict(parameters or {})).fetchall()
+
     def ask(self, query: str, parameters: Mapping[str, Any], *, step: int | None = None) -> pd.DataFrame:
         """Run one guarded SELECT; with `step`, state tables appear under their names as of that step."""
         statement = check_query(query, what="The query")

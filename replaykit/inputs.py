@@ -53,7 +53,7 @@ class Event(dict[str, Any]):
             return self._decoded
         except AttributeError:
             text = dict.__getitem__(self, "payload")
-            self._decoded = {} if text is None else json.loads(text)
+            self._decoded: Any = {} if text is None else json.loads(text)
             return self._decoded
 
     def __missing__(self, name: str) -> Any:
@@ -67,7 +67,7 @@ class Event(dict[str, Any]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise ReconcilerError("An event can't be changed; write what follows from it into state.")
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
 
 @dataclass(frozen=True)

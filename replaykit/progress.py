@@ -48,4 +48,4 @@ def _watched() -> bool:
 
 def _shell() -> object:
     module = sys.modules.get("IPython")
-    return module.get_ipython() if module is not None else None  # type: ignore[attr-defined]
+    return module.get_ipython() if module is not None else None

@@ -48,8 +48,8 @@ class Projected:
                 for c, t in self.table.columns.items()
             )
             selects.append(
-                f"SELECT step, {number} AS part, row_number() OVER () AS place, {projection.delete} AS deleted, {listed} "
-                f"FROM ({projection.statement.text})"
+                f"SELECT step, {number} AS part, row_number() OVER () AS place, {projection.delete} AS deleted, "
+                f"{listed} FROM ({projection.statement.text})"
             )
         return " UNION ALL ".join(selects), used
 
@@ -84,7 +84,8 @@ class Projected:
             source = (
                 f"(SELECT *, coalesce(sum(deleted::INT) OVER (PARTITION BY {self.key} ORDER BY change ROWS BETWEEN "
                 f"UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS generation, "
-                f"coalesce(lag(deleted) OVER (PARTITION BY {self.key} ORDER BY change), true) AS absent FROM operations)"
+                f"coalesce(lag(deleted) OVER (PARTITION BY {self.key} ORDER BY change), true) AS absent "
+                "FROM operations)"
             )
         listed = ", ".join(f"{self._value(c, partition)} AS {quote(c)}" for c in self.table.columns)
         kept = "WHERE NOT (deleted AND absent)" if deletes else ""
@@ -120,7 +121,8 @@ class Projected:
         if base:
             _load_base(connection, self.name, self.table, base)
             listed = ", ".join(quote(c) for c in self.table.columns)
-            query = f"SELECT 0 AS step, -1 AS part, place, false AS deleted, {listed} FROM temp.replaykit_base UNION ALL {query}"
+            first = f"SELECT 0 AS step, -1 AS part, place, false AS deleted, {listed} FROM temp.replaykit_base"
+            query = f"{first} UNION ALL {query}"
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE operations AS SELECT *, row_number() OVER () AS change FROM "
             f"(SELECT * FROM ({query}) ORDER BY step, part, place)",
@@ -138,8 +140,8 @@ class Projected:
         row = found.fetchone()
         if row:
             raise ReconcilerError(
-                f"A projection of {self.name!r} gave a row at step {row[0]} whose key {list(self.table.key)} or step is "
-                f"NULL; leave such events out with WHERE. The query: {self.parts[row[1]][0].statement.text!r}"
+                f"A projection of {self.name!r} gave a row at step {row[0]} whose key {list(self.table.key)} or step "
+                f"is NULL; leave such events out with WHERE. The query: {self.parts[row[1]][0].statement.text!r}"
             )
 
 

@@ -167,6 +167,10 @@ class Reconciler:
         twin.params = {**self.params, **params}
         return twin
 
+    def declared(self) -> list[Rule | Invariant]:
+        """Return rules, then invariants, in order of declaration: the order in which a tick evaluates them."""
+        return [*self.rules.values(), *self.invariants.values()]
+
     def copy(self) -> Reconciler:
         """Return an independent copy; functions are shared, registrations are not."""
         twin = copy.copy(self)
@@ -181,7 +185,7 @@ class Reconciler:
         parts += [f"{p.table}:{p.delete}:{p.statement.text}" for p in self.projections]
         for registry in (self.handlers, self.appliers):
             parts += [f"{kind}:{source_of(function)}" for kind, function in sorted(registry.items())]
-        for declared in (*self.rules.values(), *self.invariants.values()):
+        for declared in self.declared():
             text = declared.statement.text if declared.statement else source_of(declared.function)
             parts.append(f"{declared.name}:{declared.key}:{text}")
         parts += sorted(self.ignored)
@@ -194,7 +198,7 @@ class Reconciler:
                 raise ReconcilerError(
                     f"Parameter {name!r} = {excerpt(value)}: expected an identifier other than 'now'."
                 )
-        for declared in (*self.rules.values(), *self.invariants.values()):
+        for declared in self.declared():
             self._check_parameters(declared.statement, f"{type(declared).__name__} {declared.name!r}")
         for projection in self.projections:
             self._check_parameters(projection.statement, f"Projection of {projection.table!r}", clock=False)

@@ -36,7 +36,7 @@ class RecordedInput:
         """Return whether this comes before `event`: by the recording's global order, else by time, events first."""
         seq = event.get("global_seq")
         if seq is not None and self.global_seq is not None:
-            return self.global_seq < seq
+            return self.global_seq < int(seq)
         return self.occurred_at < event.occurred_at
 
     def write_to(self, state: State) -> None:
@@ -131,7 +131,8 @@ def recorded_instants(recording: Recording, plan: Plan) -> tuple[datetime, ...]:
 def recorded_actions(recording: Recording, start: datetime, end: datetime) -> list[tuple[datetime, Action]]:
     """Return the recorded actions of a window in order, each with its time."""
     rows = recording._fetch(
-        "SELECT occurred_at, kind, payload FROM actions WHERE occurred_at >= $start AND occurred_at < $end ORDER BY position",
+        "SELECT occurred_at, kind, payload FROM actions WHERE occurred_at >= $start AND occurred_at < $end "
+        "ORDER BY position",
         {"start": start, "end": end},
     )
     return [(at, _action(kind, payload)) for at, kind, payload in rows]

@@ -207,19 +207,19 @@ class Replay:
             step = self._step_of(event)
         if not 0 <= int(step or 0) <= self.after_step:
             raise QueryError(f"There is no step {step}; this replay has steps 0 (the base) to {self.after_step}.")
-        clock = self.history.frame(f"SELECT applied_at FROM steps WHERE step = {int(step or 0)}")
-        at = clock.iloc[0, 0].to_pydatetime() if len(clock) else self.plan.base.at
+        clock = self.history.fetch("SELECT applied_at FROM steps WHERE step = $step", {"step": step})
+        at = clock[0][0] if clock else self.plan.base.at
         return Moment(self.history, int(step or 0), at)
 
     def _step_at(self, moment: datetime) -> int:
-        found = self.history.frame("SELECT coalesce(max(step), 0) FROM steps WHERE applied_at <= $at", {"at": moment})
-        return int(found.iloc[0, 0])
+        found = self.history.fetch("SELECT coalesce(max(step), 0) FROM steps WHERE applied_at <= $at", {"at": moment})
+        return int(found[0][0])
 
     def _step_of(self, event: str) -> int:
-        found = self.history.frame("SELECT max(step) FROM steps WHERE event_id = $id", {"id": str(event)})
-        if found.isna().iloc[0, 0]:
+        found = self.history.fetch("SELECT max(step) FROM steps WHERE event_id = $id", {"id": str(event)})
+        if found[0][0] is None:
             raise QueryError(f"This replay applied no event {excerpt(event)}; see run.steps for those it did.")
-        return int(found.iloc[0, 0])
+        return int(found[0][0])
 
     def sql(self, query: str, /, **params: Any) -> pd.DataFrame:
         """Run one SELECT on the state after the last step; ``history.<table>`` and ``steps`` are there too."""
@@ -233,7 +233,7 @@ class Replay:
         ).result()  # fmt: skip
 
     def check_determinism(self) -> Any:
-        """Look for clocks, randomness and unordered sets in the reconciler's Python code; see `replaykit.determinism`."""
+        """Look for clocks, randomness and unordered sets in the reconciler's code; see `replaykit.determinism`."""
         from replaykit.determinism import check_determinism
 
         return check_determinism(self)

@@ -62,7 +62,7 @@ def schedule_of(ticks: Any, recording: Recording, plan: Plan) -> Schedule:
     interval = as_interval(ticks)
     if interval is None or interval.total_seconds() <= 0:
         raise ReconcilerError(
-            f"ticks={excerpt(ticks)}: expected 'end', 'event', 'recorded', or a positive timedelta or text such as '5s'."
+            f"ticks={excerpt(ticks)}: expected 'end', 'event', 'recorded', or a positive timedelta or text like '5s'."
         )
     return Schedule("interval", interval)
 
@@ -171,7 +171,7 @@ class Replaying:
         engine.skip_to_end()
         if self.reconciler.rules or self.reconciler.invariants:
             for one in projected:
-                self.state[one.name].replace(self.history.latest_rows(one.name))
+                self.state.replace(one.name, self.history.latest_rows(one.name))
             engine.workspace.forget()
         engine.finish()
 

@@ -39,7 +39,7 @@ def _frame(rows: Sequence[Sequence[Any]], types: dict[str, str]) -> pd.DataFrame
 
     columns = zip(*rows, strict=True) if rows else ([] for _ in types)
     return pd.DataFrame(
-        {name: pd.Series(list(values), dtype=kind) for (name, kind), values in zip(types.items(), columns, strict=True)}  # type: ignore[call-overload]
+        {name: pd.Series(list(values), dtype=kind) for (name, kind), values in zip(types.items(), columns, strict=True)}
     )
 
 

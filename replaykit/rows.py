@@ -28,7 +28,7 @@ class Row(dict[str, Any]):
     """
 
     __slots__ = ()
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __missing__(self, name: str) -> NoReturn:
         raise KeyError(f"no column {name!r}; the columns are {list(self)}")
@@ -133,7 +133,8 @@ def _date(value: Any) -> date:
 
 
 def _interval(value: Any) -> timedelta:
-    return value.to_pytimedelta() if hasattr(value, "to_pytimedelta") else _same(value, timedelta)
+    interval: timedelta = value.to_pytimedelta() if hasattr(value, "to_pytimedelta") else _same(value, timedelta)
+    return interval
 
 
 def _same(value: Any, kind: type) -> Any:

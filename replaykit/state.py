@@ -87,6 +87,12 @@ class State:
             _, table, key, new, old, born = self.changes.pop()
             table._restore(key, new, old, born)
 
+    def replace(self, name: str, rows: Iterable[Row]) -> None:
+        """Let a projected table hold these rows instead, in this order, without logging a change."""
+        table = self._tables[name]
+        if isinstance(table, ProjectedTable):
+            table.replace(rows)
+
     def image(self) -> dict[str, list[Row]]:
         """Return every table's rows in insertion order; rows are shared, not copied."""
         return {name: table.find() for name, table in self._tables.items()}

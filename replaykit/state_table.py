@@ -260,11 +260,11 @@ class ProjectedTable(StateTable):
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise StateError(
-            f"Table {self.name!r} is filled by projections, and a table has projections or Python handlers, never both; "
+            f"Table {self.name!r} is filled by projections, and a table has projections or handlers, never both; "
             "write what handlers find into a table of their own."
         )
 
-    insert = update = upsert = delete = _refuse  # type: ignore[assignment]
+    insert = update = upsert = delete = _refuse
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Hold these rows instead, in this order, without logging a change."""

@@ -78,7 +78,7 @@ class Ticker:
         self.emissions: list[Emission] = []
         self.episodes: list[Episode] = []
         self.records: list[TickRecord] = []
-        self._declared: list[Rule | Invariant] = [*reconciler.rules.values(), *reconciler.invariants.values()]
+        self._declared = reconciler.declared()
         self._state = state
         self._workspace = workspace
         self._failed = failed

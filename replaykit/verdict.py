@@ -60,10 +60,8 @@ def judge(run: Replay) -> Verdict:
         checks.append(against_actions(run))
     reasons = tuple(_reasons(run))
     status, sentence = summed_up(checks, reasons)
-    return Verdict(
-        status, sentence, pd.DataFrame(checks, columns=CHECKS), pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64"}),
-        reasons,
-    )  # fmt: skip
+    differing = pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64"})
+    return Verdict(status, sentence, pd.DataFrame(checks, columns=CHECKS), differing, reasons)
 
 
 def _in_reach(run: Replay) -> Iterator[RecordedSnapshot]:
@@ -89,10 +87,12 @@ def _reasons(run: Replay) -> Iterator[str]:
     problems = run.problems
     unhandled = problems[problems["problem"] == "unhandled kind"]
     if len(unhandled):
-        yield f"{count(int(unhandled['count'].sum()), 'event')} of kinds nobody handles ({', '.join(unhandled['kind'].head(5))})"
+        kinds = ", ".join(unhandled["kind"].head(5))
+        yield f"{count(int(unhandled['count'].sum()), 'event')} of kinds nobody handles ({kinds})"
     skipped = problems[problems["problem"] != "unhandled kind"]
     if len(skipped):
-        yield f"{count(int(skipped['count'].sum()), 'error')} passed over ({', '.join(sorted(set(skipped['problem'])))})"
+        what = ", ".join(sorted(set(skipped["problem"])))
+        yield f"{count(int(skipped['count'].sum()), 'error')} passed over ({what})"
     rejects = run.recording._fetch("SELECT count(*) FROM rejects")[0][0]
     if rejects:
         yield f"{count(rejects, 'source row')} rejected when the recording was loaded"

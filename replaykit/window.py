@@ -156,6 +156,7 @@ def _parse_text(text: str, what: str) -> datetime | time:
 
 
 def _naive(moment: datetime) -> datetime:
-    if hasattr(moment, "to_pydatetime"):  # a pandas Timestamp carries nanoseconds, which a window does not
-        moment = moment.floor("us").to_pydatetime()
+    if hasattr(moment, "floor"):  # a pandas Timestamp carries nanoseconds, which a window does not
+        floored: datetime = moment.floor("us").to_pydatetime()
+        moment = floored
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)

@@ -200,9 +200,11 @@ class Workspace:
                 "SELECT i.step, e.* FROM recording.main.events e JOIN replaykit_inputs i USING (position) "
                 f"WHERE i.step <= {int(step)} ORDER BY i.step"
             )
+        first = int(self._plan.first)
+        last = min(first + int(step), int(self._plan.last))
         return (
-            f"SELECT position - {int(self._plan.first)} AS step, * FROM recording.main.events "
-            f"WHERE position > {int(self._plan.first)} AND position <= {int(min(self._plan.first + step, self._plan.last))}"
+            f"SELECT position - {first} AS step, * FROM recording.main.events "
+            f"WHERE position > {first} AND position <= {last}"
         )
 
     def _bound(self, statement: Statement, extra: Mapping[str, Any] | None) -> dict[str, Any]:
