@@ -1,1 +1,116 @@
-"""replaykit (see the end of this build for the story)."""
+"""Replay an incident through the system's own rules, and ask what happened, why, and whether the answer can be trusted.
+
+The story of one event through the house:
+
+    files, frames, SQLite
+            |  sources/       read, name the columns, check, mask; what can't be read is put aside
+            v
+        Recording             events, snapshots and logs in one sealed DuckDB file (recording.py, snapshot.py)
+            |  findings.py    unexplained, latest, as_of, rewind, check, episodes, story: no reconciler needed
+            |  replay.py      a Window (window.py), a Reconciler (reconciler.py), a base (inputs.py)
+            v
+        rolled_back()         the one transaction, which never commits (rollback.py); guarded SQL (sql.py, audit.py)
+            |  engine.py      inputs one by one; handlers read and write State (state.py, rows.py); projections.py in bulk
+            |  ticks.py       rules and invariants at every tick; clock.py lets stretches without events cost nothing
+            v
+        History               every version of every row, with the step that caused it (history.py)
+            v
+        Replay                actions, violations, problems, metrics, diff, at(x), verdict (replay.py, results.py, verdict.py)
+            |
+        diff.py, determinism.py, plots.py, widgets/
+
+``workspace.py`` is the SQL side of a running replay, ``connection.py`` opens DuckDB, ``display.py`` shows tables,
+``errors.py`` holds the error tree, ``systems/`` the reconcilers that ship.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from replaykit.diff import Diff, TablesDiff, diff
+from replaykit.errors import (
+    FormatError,
+    GuardError,
+    IsolationError,
+    KeyDiffError,
+    LoadError,
+    QueryError,
+    ReconcilerError,
+    ReplayKitError,
+    StateError,
+    VerdictError,
+    WindowError,
+)
+from replaykit.findings import as_of, latest, rewind, unexplained
+from replaykit.history import History, Moment
+from replaykit.declarations import Action, Table
+from replaykit.reconciler import Reconciler
+from replaykit.recording import Recording
+from replaykit.recording import open_recording as open
+from replaykit.replay import Replay, replay
+from replaykit.snapshot import RecordedSnapshot, Snapshot
+from replaykit.sources import Log, load, per_kind, sqlite
+from replaykit.verdict import Verdict
+from replaykit.verification import Verification, verify
+from replaykit.window import Window
+
+if TYPE_CHECKING:
+    from replaykit.widgets.panel import Panel
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Action",
+    "Diff",
+    "FormatError",
+    "GuardError",
+    "History",
+    "IsolationError",
+    "KeyDiffError",
+    "LoadError",
+    "Log",
+    "Moment",
+    "QueryError",
+    "Reconciler",
+    "ReconcilerError",
+    "RecordedSnapshot",
+    "Recording",
+    "Replay",
+    "ReplayKitError",
+    "Snapshot",
+    "StateError",
+    "Table",
+    "TablesDiff",
+    "Verdict",
+    "VerdictError",
+    "Verification",
+    "Window",
+    "WindowError",
+    "as_of",
+    "diff",
+    "latest",
+    "load",
+    "open",
+    "panel",
+    "per_kind",
+    "replay",
+    "rewind",
+    "sqlite",
+    "unexplained",
+    "verify",
+]
+
+
+def panel(recording: Recording, reconciler: Reconciler | None = None, **options: Any) -> Panel:
+    """Return a panel to choose a window by hand, replay it and look; see `replaykit.widgets.panel.Panel`.
+
+    Raises
+    ------
+    ImportError
+        ipywidgets is not installed; the message says what to install.
+    """
+    try:
+        from replaykit.widgets.panel import Panel
+    except ImportError as exc:
+        raise ImportError("rk.panel needs ipywidgets: pip install 'replaykit[notebook]'") from exc
+    return Panel(recording, reconciler, **options)

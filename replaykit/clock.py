@@ -1,9 +1,9 @@
 """The clock a rule reads in a stretch without events: it notes when each comparison made with it would turn.
 
-A rule that compares ``now - job["updated_at"]`` with ten minutes gives the same answer at every tick until one instant,
-and that instant follows from the comparison. So a stretch of a million ticks needs one evaluation, and one more
-wherever a comparison turns. Anything that can't be followed (formatting, ``now.hour``, a value that leaves the rule) makes the
-clock *opaque*: the rule is then evaluated at every tick, as if this module did not exist.
+A rule that compares ``now - job["updated_at"]`` with ten minutes gives the same answer at every tick until one
+instant, and that instant follows from the comparison. So a stretch of a million ticks needs one evaluation, and one
+more wherever a comparison turns. Anything that can't be followed (formatting, ``now.hour``, a value that leaves the
+rule) makes the clock *opaque*: the rule is then evaluated at every tick, as if this module did not exist.
 """
 
 from __future__ import annotations
