@@ -25,7 +25,7 @@ The story of one event through the house:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replaykit.diff import Diff, TablesDiff, diff
 from replaykit.errors import (
@@ -101,7 +101,7 @@ __all__ = [
 ]
 
 
-def panel(recording: Recording, reconciler: Reconciler | None = None, **options: Any) -> Panel:
+def panel(recording: Recording, reconciler: Reconciler | None = None) -> Panel:
     """Return a panel to choose a window by hand, replay it and look; see `replaykit.widgets.panel.Panel`.
 
     Raises
@@ -113,4 +113,4 @@ def panel(recording: Recording, reconciler: Reconciler | None = None, **options:
         from replaykit.widgets.panel import Panel
     except ImportError as exc:
         raise ImportError("rk.panel needs ipywidgets: pip install 'replaykit[notebook]'") from exc
-    return Panel(recording, reconciler, **options)
+    return Panel(recording, reconciler)
