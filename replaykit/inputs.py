@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from replaykit.errors import ReconcilerError, excerpt, show_time
+from replaykit.errors import ReconcilerError, WindowError, excerpt, show_time
 from replaykit.snapshot import RecordedSnapshot, Snapshot
 from replaykit.window import Window
 
@@ -123,6 +123,10 @@ def make_plan(recording: Recording, window: Window | None, base: Any) -> Plan:
         ``base`` is neither ``"nearest"``, ``"empty"`` nor a snapshot.
     """
     span = recording.span
+    if not isinstance(window, (Window, type(None))):
+        raise WindowError(
+            f"window is {excerpt(window)}; expected rk.Window(start, end) or None for the whole recording."
+        )
     within = (
         span if window is None and span is not None else (window or Window("0001-01-01", "9999-01-01")).within(span)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from replaykit.errors import WindowError, excerpt, show_time
@@ -103,7 +103,7 @@ def parse_time(value: Any, *, what: str, span: Window | None = None) -> datetime
     if span is None:
         raise WindowError(f"Time {what} {_show(parsed)!r} has no day; write the date as well: {_EXPECTED}.")
     first, last = span.bounds()
-    days = sorted({first.date(), last.date()})
+    days = sorted({first.date(), (last - timedelta.resolution).date()})  # the span's end is excluded
     if len(days) > 1:
         raise WindowError(
             f"Time {what} {_show(parsed)!r} has no day, and the recording covers {days[0]} to {days[-1]}; "
@@ -126,14 +126,14 @@ def _show(bound: datetime | time) -> str:
 
 
 def _parse(value: Any, what: str) -> datetime | time:
-    if value is None or value != value:  # noqa: PLR0124 - NaT and NaN differ from themselves
+    if _missing(value):
         raise WindowError(f"Window {what} is missing; {_EXPECTED}.")
     if isinstance(value, datetime):
-        return _naive(value)
+        return _in_calendar(value, what)
     if isinstance(value, date):
         return datetime.combine(value, time())
     if isinstance(value, time):
-        return value
+        return _without_zone(value, value, what)
     if not isinstance(value, str):
         raise WindowError(f"Window {what} {excerpt(value)} is a {type(value).__name__}; {_EXPECTED}.")
     return _parse_text(value.strip(), what)
@@ -150,9 +150,30 @@ def _parse_text(text: str, what: str) -> datetime | time:
         clock = time.fromisoformat(text)
     except ValueError:
         raise WindowError(f"Window {what} {excerpt(text)} can't be read as a time; {_EXPECTED}.") from None
+    return _without_zone(clock, text, what)
+
+
+def _missing(value: Any) -> bool:
+    # NaT and NaN differ from themselves; pandas' NA does not even say so.
+    try:
+        return value is None or bool(value != value)  # noqa: PLR0124
+    except (TypeError, ValueError):
+        return True
+
+
+def _without_zone(clock: time, shown: Any, what: str) -> time:
     if clock.utcoffset():
-        raise WindowError(f"Window {what} {excerpt(text)} has an offset but no day; write the date as well.")
+        raise WindowError(f"Window {what} {excerpt(shown)} has an offset but no day; write the date as well.")
     return clock.replace(tzinfo=None)
+
+
+def _in_calendar(moment: datetime, what: str) -> datetime:
+    try:
+        return _naive(moment)
+    except OverflowError:
+        raise WindowError(
+            f"Window {what} {excerpt(moment)} lies outside the years 1 to 9999 in UTC; {_EXPECTED}."
+        ) from None
 
 
 def _naive(moment: datetime) -> datetime:
