@@ -175,19 +175,26 @@ def _named_sql(recording: Recording, log: str, places: Sequence[str] | None, key
         mentions = mentions_sql(log, columns, "wanted", places=places, params=params)
     entry, bound = order_of(recording, log)
     anywhere = "true" if places is not None else _NUMBER_IS_AT_HOME
+    # Each mention gets its pair of snapshots first: then it meets the changed rows by equality alone, not by a range.
+    named = "SELECT DISTINCT change_no, position FROM placed"
+    if keys > 1:
+        named = f"SELECT change_no, position FROM placed GROUP BY ALL HAVING count(DISTINCT part) = {keys}"
     return f"""
 named_{log} AS (
-    SELECT change_no, count(*) AS entries, min(position) AS first_position
-    FROM (
-        SELECT change_no, position
-        FROM ({mentions}) AS mention JOIN main.{quote(log)} AS entry USING (position)
-        JOIN parts USING (text)
-        JOIN main.snapshots AS older ON older.snapshot = from_snapshot AND entry.{quote(entry)} > older.{quote(bound)}
-        JOIN main.snapshots AS newer ON newer.snapshot = to_snapshot AND entry.{quote(entry)} <= newer.{quote(bound)}
-        WHERE {anywhere}
-        GROUP BY change_no, position HAVING count(DISTINCT part) = {keys}
-    )
-    GROUP BY change_no
+    WITH pairs AS (
+        SELECT from_snapshot, older.{quote(bound)} AS later_than, newer.{quote(bound)} AS until
+        FROM neighbours
+        JOIN main.snapshots AS older ON older.snapshot = from_snapshot
+        JOIN main.snapshots AS newer ON newer.snapshot = to_snapshot
+    ),
+    mentions AS MATERIALIZED (
+        SELECT mention.*, from_snapshot
+        FROM ({mentions}) AS mention
+        JOIN main.{quote(log)} AS entry USING (position)
+        JOIN pairs ON entry.{quote(entry)} > later_than AND entry.{quote(entry)} <= until
+    ),
+    placed AS (SELECT change_no, position, part FROM mentions JOIN parts USING (from_snapshot, text) WHERE {anywhere})
+    SELECT change_no, count(*) AS entries, min(position) AS first_position FROM ({named}) GROUP BY change_no
 )"""
 
 
