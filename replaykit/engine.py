@@ -9,43 +9,31 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from replaykit.audit import guarded, unguarded
-from replaykit.errors import IsolationError, ReconcilerError, StateError, excerpt, show_time
+from replaykit.errors import IsolationError, StateError, excerpt
 from replaykit.inputs import Event, Plan, read_events
-from replaykit.schedule import Schedule
+from replaykit.problems import UNHANDLED, Problem, Problems
+from replaykit.projections import merged_operations
 from replaykit.ticks import Emission, Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from replaykit.declarations import Action
     from replaykit.history import History
     from replaykit.progress import Progress
-    from replaykit.projections import Projected
-    from replaykit.reconciler import Action, Reconciler
+    from replaykit.projections import Operation, Projected
+    from replaykit.reconciler import Reconciler
     from replaykit.recorded import RecordedInput
     from replaykit.recording import Recording
+    from replaykit.schedule import Schedule
     from replaykit.state import State
     from replaykit.workspace import Workspace
 
-__all__ = ["Engine", "Problem", "Schedule"]
+__all__ = ["Engine"]
 
 _FLUSH = 200_000
 _GAP = 3  # so many ticks without an event are worth following the clock
 _NEVER = datetime.max  # noqa: DTZ901 - times are naive UTC throughout
-_UNHANDLED = "no handler, projection or ignore() names this kind"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that did not go as the reconciler's author meant; ``count`` times in all."""
-
-    problem: str
-    kind: str | None
-    handler: str | None
-    step: int | None
-    position: int | None
-    event_id: str | None
-    detail: str
-    count: int = 1
 
 
 @dataclass
@@ -76,12 +64,12 @@ class Engine:
     recorded: list[RecordedInput]
     projected: list[Projected]
     progress: Progress
-    problems: dict[tuple[str, str | None, str | None], Problem] = field(default_factory=dict)
     pairs: list[tuple[int, int, datetime]] = field(default_factory=list)
     """Step, position and clock of each event, kept only where steps are not simply consecutive positions."""
     others: list[_Other] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.problems = Problems(self.reconciler.name, self.on_error)
         self.ticker = Ticker(self.reconciler, self.state, self.workspace, self._rule_failed)
         self.clock = self.plan.base.at or datetime.min  # noqa: DTZ901
         self.before_step = 0
@@ -91,7 +79,7 @@ class Engine:
         self._next_tick = self._time_of(0) if self.schedule.mode in ("interval", "recorded") else _NEVER
         self._recorded = iter(self.recorded)
         self._pending = next(self._recorded, None)
-        self._operations = self._merged_operations() if self.projected else None
+        self._operations = self._operations_of_projections()
         self._operation = next(self._operations, None) if self._operations else None
         self._inside = self.plan.warmup == 0
         self._ordinal = 0
@@ -126,9 +114,8 @@ class Engine:
         ]
         for kind in unhandled:
             number, position, event_id = self.plan.kinds[kind]
-            key = ("unhandled kind", kind, None)
             step = position - self.plan.first
-            self.problems[key] = Problem(*key, step, position, event_id, _UNHANDLED, number)
+            self.problems.add(Problem("unhandled kind", kind, None, step, position, event_id, UNHANDLED, number))
 
     def _input(self, event: Event) -> None:
         at = event["occurred_at"]
@@ -151,7 +138,7 @@ class Engine:
         if handler is not None:
             self._handle(handler, event)
         elif event["kind"] not in self.reconciler.ignored and event["kind"] not in self._projected_kinds:
-            self._unhandled(event)
+            self.problems.unhandled(event, state.step)
         if len(state.changes) >= _FLUSH:
             self.flush()
         if self.schedule.mode == "event" and self._inside:
@@ -167,41 +154,16 @@ class Engine:
             self._failed(handler, event, exc, mark)
 
     def _failed(self, handler: Any, event: Event, exc: Exception, mark: int) -> None:
-        name = getattr(handler, "__qualname__", repr(handler))
-        if self.on_error == "raise":
-            raise ReconcilerError(
-                f"Reconciler {self.reconciler.name!r}: {name} raised {excerpt(exc)} at step {self.state.step}, event "
-                f"{excerpt(event.id)} of kind {excerpt(event.kind)} (position {event['position']}, "
-                f"{show_time(event.occurred_at)}). Replay on with on_error='undo' or 'keep' to see it in run.problems.",
-                event=event,
-                step=self.state.step,
-                handler=name,
-            ) from exc
+        self.problems.handler_raised(handler, event, self.state.step, exc)
         if self.on_error == "undo" and len(self.state.changes) > mark:
             self.state.undo(mark)
             self.workspace.forget()
-        problem = "raised, changes undone" if self.on_error == "undo" else "raised, changes kept"
-        self._count(problem, event.kind, name, event, f"{type(exc).__name__}: {excerpt(str(exc))}")
 
     def _rule_failed(self, what: str, name: str, exc: Exception) -> None:
-        if self.on_error == "raise":
-            raise ReconcilerError(
-                f"Reconciler {self.reconciler.name!r}: {what} raised {excerpt(exc)} at "
-                f"{show_time(self.clock)}, after step {self.state.step}.",
-                step=self.state.step,
-                handler=name,
-            ) from exc
-        self._count("rule raised", None, name, None, f"{type(exc).__name__}: {excerpt(str(exc))}")
+        self.problems.rule_raised(what, name, self.state.step, self.clock, exc)
 
-    def _unhandled(self, event: Event) -> None:
-        self._count("unhandled kind", event.kind, None, event, _UNHANDLED)
-
-    def _count(self, problem: str, kind: str | None, handler: str | None, event: Event | None, detail: str) -> None:
-        found = self.problems.get((problem, kind, handler))
-        if found is None:
-            position, event_id = (event["position"], event.id) if event is not None else (None, None)
-            found = Problem(problem, kind, handler, self.state.step, position, event_id, detail, 0)
-        self.problems[(problem, kind, handler)] = Problem(**{**vars(found), "count": found.count + 1})
+    def _without_place(self, problem: str, kind: str, detail: str) -> None:
+        self.problems.add(Problem(problem, kind, None, self.state.step, None, None, detail))
 
     # Ticks
 
@@ -248,7 +210,7 @@ class Engine:
         self.others.append(_Other(state.step, what, action.kind, position, at, tick))
         applier = self.reconciler.appliers.get(action.kind)
         if applier is None:
-            self._count("unapplied action", action.kind, None, None, "no act handler names this kind of action")
+            self._without_place("unapplied action", action.kind, "no act handler names this kind of action")
             return
         mark = len(state.changes)
         try:
@@ -294,7 +256,7 @@ class Engine:
         try:
             found.write_to(state)
         except StateError as exc:
-            self._count("write does not fit", found.kind, None, None, excerpt(str(exc)))
+            self._without_place("write does not fit", found.kind, excerpt(str(exc)))
 
     # Projections that a working set must see
 
@@ -308,17 +270,10 @@ class Engine:
         """Say which kinds of events some projection takes up."""
         self._handled = kinds
 
-    def _merged_operations(self) -> Iterator[tuple[int, Projected, int, dict[str, Any]]]:
-        import heapq
-
-        def tagged(number: int, projected: Projected) -> Iterator[tuple[int, int, int, Projected, dict[str, Any]]]:
-            found = projected.operations(self.workspace.connection, self.state.params)
-            for order, (step, part, row) in enumerate(found):
-                yield step, number, order, projected, {"part": part, "row": row}
-
-        streams = [tagged(number, projected) for number, projected in enumerate(self.projected)]
-        for step, _, _, projected, found in heapq.merge(*streams, key=lambda item: item[:3]):
-            yield step, projected, found["part"], found["row"]
+    def _operations_of_projections(self) -> Iterator[Operation] | None:
+        if not self.projected:
+            return None
+        return merged_operations(self.projected, self.workspace.connection, self.state.params)
 
     def _project(self, ordinal: int) -> None:
         with unguarded():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from replaykit.state import State
     from replaykit.workspace import Workspace
 
-__all__ = ["Projected", "prepare_projections"]
+__all__ = ["Operation", "Projected", "merged_operations", "prepare_projections"]
 
 _BATCH = 50_000
+
+
+Operation: TypeAlias = "tuple[int, Projected, int, dict[str, Any]]"
+"""Step, table, which of its projections, and the columns it sets (the key for a delete)."""
 
 
 @dataclass(frozen=True)
@@ -194,3 +199,17 @@ def _load_base(connection: duckdb.DuckDBPyConnection, name: str, table: Table, r
         pa.table({**columns, "place": pa.array(range(len(rows)), pa.int64())}),
         temporary=True,
     )
+
+
+def merged_operations(
+    projected: list[Projected], connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, Any]
+) -> Iterator[Operation]:
+    """Yield the operations of several tables together, in order of steps."""
+
+    def tagged(number: int, one: Projected) -> Iterator[tuple[int, int, int, Operation]]:
+        for order, (step, part, row) in enumerate(one.operations(connection, parameters)):
+            yield step, number, order, (step, one, part, row)
+
+    streams = [tagged(number, one) for number, one in enumerate(projected)]
+    for *_, operation in heapq.merge(*streams, key=lambda item: item[:3]):
+        yield operation

@@ -191,7 +191,7 @@ class Replaying:
             after_step=self.state.step,
             actions=actions_frame(ticker.emissions),
             violations=violations_frame(ticker.episodes),
-            problems=problems_frame(engine.problems.values()),
+            problems=problems_frame(engine.problems.found.values()),
             metrics=metrics_frame(ticker.records),
             emitted=tuple((one.tick, one.action.kind, one.action.fields) for one in ticker.emissions),
             settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},

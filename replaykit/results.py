@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from replaykit.engine import Engine, Problem
+    from replaykit.engine import Engine
+    from replaykit.problems import Problem
     from replaykit.replay import Replay
     from replaykit.ticks import Emission, Episode, TickRecord
 
