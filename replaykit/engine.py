@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from replaykit.audit import guarded, unguarded
+from replaykit.collector import collector_resting
 from replaykit.errors import IsolationError, StateError, excerpt
 from replaykit.inputs import Event, Plan, read_events
 from replaykit.problems import UNHANDLED, Problem, Problems
@@ -16,7 +15,7 @@ from replaykit.projections import merged_operations
 from replaykit.ticks import Emission, Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from replaykit.declarations import Action
     from replaykit.history import History
@@ -86,7 +85,7 @@ class Engine:
 
     def run(self) -> None:
         """Apply every input and run every tick."""
-        with _collector_resting() as rest:
+        with collector_resting() as rest:
             for batch in read_events(self.recording, self.plan):
                 with guarded():
                     for event in batch:
@@ -293,16 +292,3 @@ class Engine:
                 self.workspace.flushed()
                 self.history.append(self.state.changes)
                 self.state.changes.clear()
-
-
-@contextmanager
-def _collector_resting() -> Iterator[Callable[[], None]]:
-    """Freeze what exists, so that the collector does not walk a growing working set again and again."""
-    if gc.get_freeze_count():  # somebody else froze objects: thawing ours would thaw theirs
-        yield lambda: None
-        return
-    gc.freeze()
-    try:
-        yield gc.freeze
-    finally:
-        gc.unfreeze()
