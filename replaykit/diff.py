@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
 from replaykit import diff_frames, diff_show
-from replaykit.connection import memory
 from replaykit.diff_apply import applied
 from replaykit.diff_match import compare
 from replaykit.diff_options import options_of
+from replaykit.diff_rows import private_cursor
 from replaykit.diff_sources import source_of, tables_of, with_index_names
 from replaykit.diff_tables import TablesDiff
 from replaykit.errors import KeyDiffError, QueryError
@@ -224,7 +223,7 @@ def diff(
     """
     options = options_of(ignore, tolerance, json)
     several = tables_of(before), tables_of(after)
-    with closing(memory()) as connection:
+    with private_cursor() as connection:
         if several[0] is None and several[1] is None:
             return _diff_one(connection, before, after, key, options)
         if several[0] is None or several[1] is None:

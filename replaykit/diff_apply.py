@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from replaykit.connection import memory
 from replaykit.diff_match import paired
 from replaykit.diff_options import Options
-from replaykit.diff_rows import match_bags, places_of
+from replaykit.diff_rows import match_bags, places_of, private_cursor
 from replaykit.diff_sources import PandasSource, source_of, with_index_names
 from replaykit.display import count
 from replaykit.errors import QueryError
@@ -41,7 +39,7 @@ def applied(found: Comparison, frame: object) -> pd.DataFrame:
         raise QueryError(f"This diff can't be applied: the frame has no column {missing[0]!r}.")
     rows = _frame(source)
     held = rows.drop(columns=[name for name in found.columns_removed if name in rows.columns])
-    with closing(memory()) as connection:
+    with private_cursor() as connection:
         if found.key is None:
             return _bag_applied(connection, found, held)
         return _key_applied(connection, found, held)
@@ -57,7 +55,7 @@ def _bag_applied(connection: duckdb.DuckDBPyConnection, found: Comparison, frame
     import numpy as np
 
     left, right = PandasSource(frame), PandasSource(found.removed)
-    rest = match_bags(connection, paired(left, right, found.compared, _EXACT), (len(left), len(right)))
+    rest = match_bags(connection, paired(left, right, found.compared, _EXACT), (len(left), len(right)), 0)
     if len(rest.added):
         raise QueryError(f"This diff can't be applied: the frame lacks {len(rest.added):,} rows it removes.")
     return _like_after(found, [frame.iloc[np.sort(rest.removed)], found.added]).reset_index(drop=True)
@@ -74,7 +72,7 @@ def _key_applied(connection: duckdb.DuckDBPyConnection, found: Comparison, frame
     if lacking or (added >= 0).any():
         raise QueryError(
             f"This diff can't be applied: the frame lacks {count(lacking, 'row')} that it changes or removes, and "
-            f"already has {count(int((added >= 0).sum()), 'row')} that it adds. It fits only the frame it was made from."
+            f"already has {count(int((added >= 0).sum()), 'row')} that it adds; it fits the frame it was made from."
         )
     kept = np.setdiff1d(np.arange(len(frame)), np.concatenate([changed, removed]))
     result = _like_after(found, [frame.iloc[kept], _changed(found, frame, changed), found.added])

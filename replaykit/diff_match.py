@@ -67,7 +67,7 @@ def compare(connection: duckdb.DuckDBPyConnection, before: Source, after: Source
     rows = len(before), len(after)
     if options.key is None:
         _check_comparable(compared, before, after, options)
-        found = match_bags(connection, pairs, rows) if compared else match_bags(connection, [_constant(*rows)], rows)
+        found = match_bags(connection, pairs or [_constant(*rows)], rows, len(compared))
         paths: Paths = {}
     else:
         _check_keys(connection, before, after, pairs, options)

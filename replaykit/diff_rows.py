@@ -5,22 +5,46 @@ No hash decides anything: columns are compared with IS DISTINCT FROM, under whic
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from replaykit.connection import memory
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
     import numpy as np
 
     from replaykit.diff_columns import ColumnPair
 
-__all__ = ["RowMatch", "key_problems", "match_bags", "match_keys", "places_of"]
+__all__ = ["RowMatch", "key_problems", "match_bags", "match_keys", "places_of", "private_cursor"]
 
 _LISTED = 5
+
+
+@lru_cache(maxsize=1)
+def _instance(process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001  a fork has none of the engine's threads
+    return memory()
+
+
+@contextmanager
+def private_cursor() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection of its own to an empty instance that all diffs of the process share.
+
+    Opening an instance takes as long as a small diff. What a diff registers is seen by its own connection alone and
+    goes with it.
+    """
+    cursor = _instance(os.getpid()).cursor()
+    try:
+        cursor.execute("SET enable_progress_bar = false")
+        yield cursor
+    finally:
+        cursor.close()
 
 
 @dataclass(frozen=True)
@@ -87,7 +111,9 @@ def _differs(number: int, unless: tuple[str, float] | None) -> str:
     return distinct if unless is None else f"({distinct} AND NOT coalesce({unless[0]}, false))"
 
 
-def match_bags(connection: duckdb.DuckDBPyConnection, pairs: Sequence[ColumnPair], rows: tuple[int, int]) -> RowMatch:
+def match_bags(
+    connection: duckdb.DuckDBPyConnection, pairs: Sequence[ColumnPair], rows: tuple[int, int], compared: int
+) -> RowMatch:
     """Return which rows one side has more often than the other, comparing whole rows."""
     import numpy as np
 
@@ -99,7 +125,7 @@ def match_bags(connection: duckdb.DuckDBPyConnection, pairs: Sequence[ColumnPair
     )
     removed, added = (_surplus_rows(connection, side, len(pairs)) for side in ("before", "after"))
     nothing = np.zeros(0, dtype=np.int64)
-    return RowMatch(added, removed, nothing, nothing, np.zeros((0, len(pairs)), dtype=bool))
+    return RowMatch(added, removed, nothing, nothing, np.zeros((0, compared), dtype=bool))
 
 
 def _surplus_rows(connection: duckdb.DuckDBPyConnection, side: str, columns: int) -> np.ndarray[Any, Any]:
