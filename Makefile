@@ -16,6 +16,8 @@ BENCH_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# JupyterLab's first start otherwise covers a corner with a question about news, and asks the network for updates.
+LAB_SETTINGS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 LOCK := uv pip compile pyproject.toml --extra notebook --extra dev --universal --python-version 3.11 \
 	--generate-hashes --annotation-style line --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" --quiet --output-file constraints.txt
@@ -24,7 +26,8 @@ LOCK := uv pip compile pyproject.toml --extra notebook --extra dev --universal -
 .NOTPARALLEL:
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab $(if $(filter none,$(BROWSER)),--no-browser) --ip=127.0.0.1 --port=$(PORT) $(NOTEBOOK)
+	$(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK) \
+		$(if $(filter none,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # One pytest run closes the output: it holds the tests, the properties, the notebooks and the built wheel.
 test: lint types
@@ -36,7 +39,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 
 types: $(STAMP)
-	$(BIN)/mypy
+	$(BIN)/mypy --strict
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
@@ -55,7 +58,9 @@ clean:
 # dependencies and without a build environment of its own (hatchling and editables are pinned above it).
 $(STAMP): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("replaykit needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with PYTHON=" if sys.version_info < (3, 11) else 0)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --quiet --require-hashes -r constraints.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@echo '$(LAB_SETTINGS)' >$(VENV)/share/jupyter/lab/settings/overrides.json
 	@touch $@
