@@ -51,9 +51,10 @@ _SYNTAX = frozenset(
     where having from join lateral as with recursive union intersect except returning set into limit offset qualify
     partition range rows groups between like ilike is null distinct cast try_cast extract coalesce columns grouping
     array row struct map list interval decimal numeric varchar char character bit union_ exclude replace rename
-    position overlay trim substring try materialized window at
+    position overlay trim substring try materialized window at sets rollup cube
     """.split()
 )
+_CTE_HEADS = (["as", "("], ["as", "materialized", "("], ["as", "not", "materialized", "("])
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class _Token:
     text: str
     quoted: bool
     word: bool
+    end: int
+    """Offset behind it, in bytes."""
 
 
 def quote(name: str) -> str:
@@ -108,15 +111,19 @@ def check_statement(text: str, *, what: str = "SQL") -> Statement:
         raise GuardError(f"{what} {excerpt(text)} is of kind {kind}, which replaykit never runs; write a SELECT.")
     # extract_statements may re-write the text (SHOW, DESCRIBE); what is checked must be what runs.
     tokens = list(_tokens(text))
+    if tokens[0].text.lower() == "truncate":
+        raise GuardError(f"{what} may not use TRUNCATE, which does not say which rows it took; write DELETE FROM.")
     _check_words(tokens, what)
     _check_calls(tokens, what)
     words = frozenset(token.text.lower() for token in tokens if token.word)
-    return Statement(text.strip().rstrip(";").strip(), kind, frozenset(statement.named_parameters), words)
+    return Statement(_bare(text, tokens), kind, frozenset(statement.named_parameters), words)
 
 
 def _single(text: str, what: str) -> duckdb.Statement:
     try:
         statements = duckdb.extract_statements(text)
+    except TypeError as exc:  # half a surrogate pair does not fit into UTF-8
+        raise GuardError(f"{what} {excerpt(text)} holds characters that are no text.") from exc
     except duckdb.Error as exc:
         first = str(exc).splitlines()[0]
         raise GuardError(f"{what} {excerpt(text)} can't be read: {first}") from exc
@@ -136,11 +143,17 @@ def _tokens(text: str) -> Iterator[_Token]:
         if name == "comment":
             continue
         if piece.startswith('"'):
-            yield _Token(piece[1:-1].replace('""', '"'), True, True)
+            yield _Token(piece[1:-1].replace('""', '"'), True, True, end)
         elif name in ("identifier", "keyword") and re.match(r"\w", piece):
-            yield _Token(re.match(r"[\w$]+", piece).group(), False, True)  # type: ignore[union-attr]
+            yield _Token(re.match(r"[\w$]+", piece).group(), False, True, end)  # type: ignore[union-attr]
         else:
-            yield _Token(piece, False, False)
+            yield _Token(piece, False, False, end)
+
+
+def _bare(text: str, tokens: list[_Token]) -> str:
+    """Return a statement without what trails it: a comment there would swallow whatever is put behind the text."""
+    end = next(token.end for token in reversed(tokens) if token.text != ";")
+    return text.encode("utf-8", "surrogatepass")[:end].decode("utf-8", "surrogatepass").strip()
 
 
 def _check_words(tokens: list[_Token], what: str) -> None:
@@ -178,7 +191,7 @@ def _check_calls(tokens: list[_Token], what: str) -> None:
             continue
         if _names_columns(tokens, number):
             continue
-        raise GuardError(_refusal(name, what))
+        raise GuardError(_refusal(name, what, behind=tokens[number - 1].text if number else ""))
 
 
 def _names_columns(tokens: list[_Token], number: int) -> bool:
@@ -190,17 +203,20 @@ def _names_columns(tokens: list[_Token], number: int) -> bool:
     for place in range(number + 1, len(tokens)):
         depth += {"(": 1, ")": -1}.get(tokens[place].text, 0)
         if depth == 0:
-            after = [token.text.lower() for token in tokens[place + 1 : place + 3]]
-            return after in (["as", "("], ["as", "materialized"])
+            after = [token.text.lower() for token in tokens[place + 1 : place + 5]]
+            # Up to the parenthesis: ``now() AS materialized`` is a call with an alias.
+            return any(after[: len(head)] == head for head in _CTE_HEADS)
     return False
 
 
-def _refusal(name: str, what: str) -> str:
+def _refusal(name: str, what: str, *, behind: str) -> str:
     if name in _CLOCKS:
         return f"{what} reads the clock with {name}(), and replays must repeat; use $now."
     if name in _DRAWS:
         return f"{what} draws with {name}(), and replays must repeat; use state.random or state.new_id in a handler."
+    hint = f" If it names columns, write AS {name}(...)." if behind == ")" else ""
     return (
         f"{what} calls {name}(), which is not among the functions a replay may call "
         "(no clock, no randomness, no files, no side effects, no text run as SQL); see replaykit.sql_functions."
+        f"{hint}"
     )
