@@ -41,6 +41,11 @@ def edited(tiny: Path, folder: Path, edit) -> Path:
     return path
 
 
+def test_the_notebooks_that_the_readme_promises_are_there():
+    """The two tests below hold for every notebook, so also for none."""
+    assert {"quickstart.ipynb", "bring-your-own.ipynb"} <= {path.name for path in NOTEBOOKS}
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_committed_notebook_is_complete_and_clean(path: Path):
     """Outputs are kept because nbval compares them, so they are searched for what must not be published."""

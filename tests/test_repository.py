@@ -127,6 +127,14 @@ def test_constraints_cover_what_pyproject_asks_for(repository: Path, project: di
     assert [needed.name for needed in asked if canonicalize_name(needed.name) not in pinned] == []
 
 
+def test_commands_of_the_readme_exist(repository: Path):
+    """The first thing a new user does is to copy a command."""
+    targets = set(re.findall(r"^([a-z]+):", (repository / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)", (repository / "README.md").read_text()))
+
+    assert {"lab", "test"} <= named <= targets
+
+
 def test_core_needs_four_packages_and_the_rest_is_extras(project: dict[str, dict[str, list[str]]]):
     """A library that pulls in a notebook server is not installed in production."""
     core = {Requirement(line).name for line in project["dependencies"]}
@@ -185,22 +193,8 @@ def test_wheel_works_in_a_clean_environment_with_core_dependencies_only(wheel: P
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel)
 
     run(python, "-m", "pip", "check")
-    (tmp_path / "events.csv").write_text("at,kind\n2026-03-01T10:00:00Z,started\n2026-03-01T10:00:01Z,ended\n")
-    (tmp_path / "use.py").write_text(USE)
-    assert run(python, "-I", "-W", "error", "use.py", cwd=tmp_path).split() == ["2", "2", "site-packages"]
-
-
-USE = """
-import pathlib
-import replaykit as rk
-
-jobs = rk.Reconciler("jobs", tables={"jobs": rk.Table(key="kind", kind="VARCHAR")})
-
-@jobs.apply("started", "ended")
-def seen(state, event):
-    state["jobs"].insert({"kind": event.kind})
-
-with rk.load("events.csv", time="at", kind="kind") as recording:
-    run = rk.replay(recording, jobs)
-    print(len(recording), len(run.diff), pathlib.Path(rk.__file__).parents[1].name)
-"""
+    usage = (repository / "tests" / "typed" / "usage.py").read_text()
+    (tmp_path / "usage.py").write_text(usage + "    print(rk.__file__)\n")
+    found, place = run(python, "-I", "-W", "error", "usage.py", cwd=tmp_path).splitlines()
+    assert found == "3 kinds, 2 actions, 2 differ, unverified"
+    assert Path(place).is_relative_to(tmp_path / "clean")
