@@ -13,6 +13,7 @@ from replaykit.reconciler import Action, Invariant, Reconciler, Rule
 from replaykit.rows import plain
 
 if TYPE_CHECKING:
+    from replaykit.sql import Statement
     from replaykit.state import State
     from replaykit.workspace import Workspace
 
@@ -145,8 +146,7 @@ class Ticker:
     ) -> tuple[list[Any], int | None]:
         """Evaluate with a followed clock; return the rows and the next tick at which they may differ."""
         if declared.statement is not None:
-            reads = "now" in declared.statement.parameters
-            return self._evaluate(declared, at, tick, at), tick + 1 if reads else None
+            return self._evaluate(declared, at, tick, at), self._due(declared.statement, tick, at, time_of)
         if declared.name in self._every_tick:
             return self._evaluate(declared, at, tick, at), tick + 1
         clock = Clock(at)
@@ -157,11 +157,18 @@ class Ticker:
         if clock.opaque:
             self._every_tick.add(declared.name)
             return self._evaluate(declared, at, tick, at), tick + 1
-        return rows, _next_due(clock, tick, time_of)
+        return rows, next_due(clock.turns, at, tick, time_of)
+
+    def _due(self, statement: Statement, tick: int, at: datetime, time_of: Callable[[int], datetime]) -> int | None:
+        if "now" not in statement.parameters:
+            return None
+        turns = self._workspace.turns(statement)
+        return tick + 1 if turns is None else next_due(turns, at, tick, time_of)
 
     def _evaluate(self, declared: Rule | Invariant, now: Any, tick: int, at: datetime) -> list[Any]:
         what = f"{type(declared).__name__} {declared.name!r}"
         before = len(self._state.changes)
+        self._state.now = now
         try:
             rows = self._call(declared, now)
         except IsolationError:
@@ -217,9 +224,9 @@ class Ticker:
         self.records.append(TickRecord(tick, at, self._state.step, actions, len(self._open)))
 
 
-def _next_due(clock: Clock, tick: int, time_of: Callable[[int], datetime]) -> int | None:
+def next_due(turns: Iterable[datetime], now: datetime, tick: int, time_of: Callable[[int], datetime]) -> int | None:
     """Return the first tick after `tick` at or behind the nearest instant at which a comparison turns."""
-    coming = [turn for turn in clock.turns if turn >= clock.moment - _SLACK]
+    coming = [turn for turn in turns if turn >= now - _SLACK]
     if not coming:
         return None
     turn = min(coming)

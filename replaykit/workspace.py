@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -12,6 +13,7 @@ from replaykit.interrupt import interruptible
 from replaykit.rollback import restarted
 from replaykit.rows import Row
 from replaykit.sql import Statement, check_statement, quote
+from replaykit.sql_trees import turn_queries, written_by
 from replaykit.storage import arrow_column, load_arrow, storage_type
 
 if TYPE_CHECKING:
@@ -74,6 +76,16 @@ class Workspace:
         if steady:
             self._answers[statement.text] = (revisions, rows)
         return rows
+
+    def turns(self, statement: Statement) -> list[datetime] | None:
+        """Return when the answer of a SELECT that reads ``$now`` may next change; None if that can't be told."""
+        shape = tuple((name, tuple(table.types)) for name, table in self._state.tables.items())
+        queries = turn_queries(statement.text, shape)
+        if queries is None:
+            return None
+        found = [self._run(query, self._bound(check_statement(query), None)) for query in queries]
+        values = [value for rows in found for row in rows for value in row.values() if value is not None]
+        return values if all(isinstance(value, datetime) for value in values) else None
 
     def sql(self, query: str, extra: Mapping[str, Any] | None) -> list[Row]:
         """Run what a handler passed to ``state.sql``."""
@@ -228,7 +240,7 @@ class Workspace:
             raise StateError(f"SQL {excerpt(text)} failed: {str(exc).splitlines()[0]}") from exc
 
     def _write(self, statement: Statement, extra: Mapping[str, Any] | None) -> list[Row]:
-        name, assigned = _target(statement)
+        name, assigned = written_by(statement)
         table = self._state[name]
         keys = sorted(set(assigned) & set(table.key))
         if keys and statement.kind == "UPDATE":
@@ -273,18 +285,3 @@ def _arrow(table: StateTable, rows: Sequence[Mapping[str, Any]], columns: list[s
         [arrow_column(table.name, name, table.types[name].sql, [row[name] for row in rows]) for name in columns],
         names=[f"c{number}" for number in range(len(columns))],
     )
-
-
-def _target(statement: Statement) -> tuple[str, list[str]]:
-    """Return the table a write names, and the columns an UPDATE assigns."""
-    import sqlglot
-    from sqlglot import exp
-
-    tree = sqlglot.parse_one(statement.text, dialect="duckdb")
-    table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-    if tree.args.get("returning"):
-        raise GuardError("state.sql adds RETURNING itself; leave it out, the changed rows are what it returns.")
-    if not isinstance(table, exp.Table) or table.db or table.catalog:
-        raise GuardError(f"state.sql {excerpt(statement.text)} must name one state table to write, without a schema.")
-    assigned = [part.this.name for part in tree.expressions if isinstance(part, exp.EQ)]
-    return table.name, assigned
