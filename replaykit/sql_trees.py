@@ -1,8 +1,9 @@
 """What a SQL statement's syntax tree tells: which table it writes, and when its comparisons with ``$now`` turn.
 
-The latter is the counterpart of `replaykit.clock` for SQL. ``$now - updated_at > $patience`` turns at ``updated_at + $patience``, for
-any row of the table, whether or not the rest of the rule lets that row through: a superset, so that asking the rule
-again at each of them misses nothing. A rule that uses ``$now`` in any other way is asked at every tick.
+The latter is the counterpart of `replaykit.clock` for SQL. ``$now - updated_at > $patience`` turns at
+``updated_at + $patience``, for any row of the table, whether or not the rest of the rule lets that row through: a
+superset, so that asking the rule again at each of them misses nothing. A rule that uses ``$now`` in any other way is
+asked at every tick.
 """
 
 from __future__ import annotations
