@@ -30,7 +30,8 @@ class StateTable:
         self._accepts = {column: kind.accepts for column, kind in self.types.items()}
         self._keys = frozenset(declared.key)
         self._single = declared.key[0] if len(declared.key) == 1 else None
-        self._template = {**dict.fromkeys(self.types), **declared.defaults}
+        defaults = {column: self.types[column](value) for column, value in declared.defaults.items()}
+        self._template = {**dict.fromkeys(self.types), **defaults}
         self._state = state
         self._rows: dict[Any, Row] = {}
         self._born: dict[Any, int] = {}
@@ -47,18 +48,19 @@ class StateTable:
         return len(self._rows)
 
     def __contains__(self, key: Any) -> bool:
-        return key in self._rows
+        return key in self._rows or self._stored(key) in self._rows
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.find())
 
     def get(self, key: Any) -> Row | None:
         """Return the row with this key (a tuple in key order for composite keys), or None."""
-        return self._rows.get(key)
+        row = self._rows.get(key)
+        return self._rows.get(self._stored(key)) if row is None else row
 
     def __getitem__(self, key: Any) -> Row:
         """Return the row with this key; a missing one is a StateError."""
-        row = self._rows.get(key)
+        row = self.get(key)
         if row is None:
             raise StateError(f"Table {self.name!r} has no row {excerpt(key)}; it holds {len(self._rows)} rows.")
         return row
@@ -80,7 +82,9 @@ class StateTable:
         return self._add({**(row or {}), **columns})
 
     def _add(self, given: dict[str, Any]) -> Row:
-        values = self._checked(given)
+        return self._insert(self._checked(given))
+
+    def _insert(self, values: dict[str, Any]) -> Row:
         new = Row(self._template)
         dict.update(new, values)
         key = self._key_of(new)
@@ -93,6 +97,9 @@ class StateTable:
         """Set columns of an existing row. Returns the new row; logs nothing if no value differs."""
         old = self._rows.get(key)
         if old is None:
+            key = self._stored(key)
+            old = self._rows.get(key)
+        if old is None:
             raise StateError(f"Table {self.name!r} has no row {excerpt(key)} to update; insert or upsert it.")
         return self._change(key, old, self._checked({**values, **columns} if values else columns))
 
@@ -101,9 +108,10 @@ class StateTable:
         return self._set({**(row or {}), **columns})
 
     def _set(self, given: dict[str, Any]) -> Row:
+        given = self._checked(given)
         key = self._key_of(given)
         old = self._rows.get(key)
-        return self._add(given) if old is None else self._change(key, old, self._checked(given))
+        return self._insert(given) if old is None else self._change(key, old, given)
 
     def delete(self, key: Any) -> bool:
         """Remove a row; returns whether there was one."""
@@ -111,6 +119,9 @@ class StateTable:
 
     def _remove(self, key: Any) -> bool:
         old = self._rows.pop(key, None)
+        if old is None:
+            key = self._stored(key)
+            old = self._rows.pop(key, None)
         if old is None:
             return False
         born = self._born.pop(key)
@@ -126,7 +137,8 @@ class StateTable:
 
     def _change(self, key: Any, old: Row, given: dict[str, Any]) -> Row:
         for name, value in given.items():
-            if value != old[name]:
+            before = old[name]
+            if value != before and (value == value or before == before):  # noqa: PLR0124 - NaN equals NaN
                 break
         else:
             return old
@@ -177,6 +189,26 @@ class StateTable:
             raise StateError(f"Table {self.name!r}: a key column of {excerpt(dict(row))} is NULL; give it a value.")
         return key
 
+    def _stored(self, key: Any) -> Any:
+        """Return a key as rows hold it: a UUID as text, a time in UTC; one that fits no row comes back as it is."""
+        if type(key) is str or type(key) is int:
+            return key
+        parts = (key,) if self._single else key
+        if not isinstance(parts, tuple) or len(parts) != len(self.key):
+            return key
+        found = tuple([self._sought(name, part) for name, part in zip(self.key, parts, strict=True)])
+        return found[0] if self._single else found
+
+    def _sought(self, column: str, value: Any) -> Any:
+        """Return a value as this column would hold it, or as it is if it could not."""
+        kind = self.types.get(column)
+        if kind is None:
+            raise self._no_column(column)
+        try:
+            return kind(value)
+        except StateError:
+            return value
+
     def _all(self) -> list[Row]:
         if self._out_of_order:
             self._rows = {key: self._rows[key] for key in sorted(self._rows, key=self._born.__getitem__)}
@@ -188,9 +220,8 @@ class StateTable:
         keys = self._bucket(first, wanted)
         rows = [self._rows[key] for key in keys]
         for column, value in rest:
-            if column not in self.types:
-                raise self._no_column(column)
             members = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
+            members = [self._sought(column, member) for member in members]
             rows = [row for row in rows if row[column] in members]
         return rows
 
@@ -199,8 +230,9 @@ class StateTable:
         if buckets is None:
             buckets = self._build_index(column)
         if isinstance(wanted, (list, tuple, set, frozenset)):
-            members = dict.fromkeys(wanted)
+            members = dict.fromkeys(self._sought(column, member) for member in wanted)
             return sorted((key for one in members for key in buckets.get(one, ())), key=self._born.__getitem__)
+        wanted = self._sought(column, wanted)
         if (column, wanted) in self._unsorted:
             buckets[wanted] = dict.fromkeys(sorted(buckets[wanted], key=self._born.__getitem__))
             self._unsorted.discard((column, wanted))
@@ -271,4 +303,5 @@ class ProjectedTable(StateTable):
         self._rows.clear()
         self._born.clear()
         self._index.clear()
+        self._unsorted.clear()
         self.load(rows)
