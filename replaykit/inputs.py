@@ -11,7 +11,7 @@ from replaykit.snapshot import RecordedSnapshot, Snapshot
 from replaykit.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from replaykit.recording import Recording
@@ -209,12 +209,16 @@ def source_names(recording: Recording) -> dict[str, str]:
     }
 
 
-def base_rows(tables: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return a base table's rows as dicts with None for missing values, in order."""
+def base_rows(tables: Mapping[str, Any], name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a base table's rows as dicts with None for missing values, in order.
+
+    A reconciler may declare fewer columns than a snapshot has: the others are left out.
+    """
     import pyarrow as pa
 
     if name not in tables:
         return []
     frame = tables[name]
-    rows: list[dict[str, Any]] = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+    shared = [column for column in columns if column in frame.columns]
+    rows: list[dict[str, Any]] = pa.Table.from_pandas(frame[shared], preserve_index=False).to_pylist()
     return rows

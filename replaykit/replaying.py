@@ -157,7 +157,7 @@ class Replaying:
 
     def _load_base(self) -> None:
         for name, table in self.state.tables.items():
-            table.load(base_rows(self.plan.base.tables, name))
+            table.load(base_rows(self.plan.base.tables, name, list(table.types)))
             self.state.changes += [(0, table, key, row, None, born) for key, row, born in table.numbered()]
 
     def _compute(self, engine: Engine, projected: list[Any], instance: Any) -> None:
