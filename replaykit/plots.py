@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import QueryError
+from replaykit.bins import edges, round_width
+from replaykit.display import count, show_text, show_value
+from replaykit.errors import QueryError, show_time
 
 if TYPE_CHECKING:
+
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -14,110 +21,190 @@ if TYPE_CHECKING:
     from replaykit.replay import Replay
     from replaykit.window import Window
 
-__all__ = ["timeline", "timeline_table"]
+__all__ = ["Timeline", "timeline", "timeline_table"]
 
 # Okabe and Ito's palette: told apart by people with any common colour vision.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+_HATCHES = ("", "///", "...", "xx")
 _BINS = 60
+_SNAPSHOT = ("snapshot", {"marker": "v", "color": "black", "markersize": 6}, 1.03)
+_ACTION = ("action", {"marker": "|", "color": "#D55E00", "markersize": 7}, -0.13)
+_OPENED = ("violation opened", {"marker": "x", "color": "#AA3377", "markersize": 6}, -0.19)
+# Text stays text: readable by machines, and the same bytes whatever fonts the reader has.
+_STYLE = {"svg.hashsalt": "replaykit", "svg.fonttype": "none", "font.family": "DejaVu Sans"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Timeline:
+    """A picture of events over time. Shown as SVG, of which the same recording always gives the same bytes."""
+
+    table: pd.DataFrame
+    """The numbers behind the bars, as `timeline_table` gives them."""
+    marks: tuple[tuple[str, int], ...]
+    """What is marked above and below the bars, and how often."""
+    figure: Figure
+    """The matplotlib figure, to be changed or saved; a change shows when it is displayed."""
+
+    @property
+    def sentence(self) -> str:
+        """What the picture shows, for those who don't see it."""
+        events = self.table.sum().sort_index().sort_values(ascending=False, kind="stable")
+        kinds = ", ".join(f"{number:,} {show_text(str(kind), 40)}" for kind, number in events.items())
+        busiest = self.table.sum(axis=1)
+        peak = show_time(self.table.index[int(busiest.to_numpy().argmax())].to_pydatetime())
+        text = (
+            f"{count(int(events.sum()), 'event')}: {kinds or 'none'}; most in the bin from {peak} ({busiest.max():,})."
+        )
+        marked = ", ".join(count(number, name) for name, number in self.marks if number)
+        return f"{text} Marked: {marked}." if marked else text
+
+    def __repr__(self) -> str:
+        return f"Timeline({self.sentence})"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "image/svg+xml": self.svg}
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as SVG text, with the sentence as its name for screen readers."""
+        from io import StringIO
+
+        from matplotlib import rc_context
+
+        target = StringIO()
+        with rc_context(_STYLE):  # type: ignore[arg-type]  # matplotlib lists every setting as a literal
+            self.figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
+        text = target.getvalue()
+        named = f'<svg role="img" aria-label="{escape(self.sentence)}" '
+        return text[text.index("<svg") :].replace("<svg ", named, 1)
 
 
 def timeline_table(
     recording: Recording, window: Window | None = None, *, bins: int = _BINS, kinds: int = 7
 ) -> pd.DataFrame:
-    """Return how many events of each kind fall into each of `bins` equal spans of time.
+    """Return how many events of each kind fall into each of at most `bins` spans of time, cut at round times.
 
     Returns
     -------
     DataFrame
         Index ``from`` (start of the bin, naive UTC), one column per kind, most frequent first; kinds beyond the first
         `kinds` are summed up as ``other``. The sum over all cells is the number of events in the window.
+
+    Raises
+    ------
+    QueryError
+        The recording holds no events.
+    WindowError
+        The window lies outside the recording.
     """
+    return _table(recording, *_bounds(recording, window), bins, kinds)
+
+
+def _bounds(recording: Recording, window: Window | None) -> tuple[datetime, datetime]:
+    span = recording.span
+    if span is None:
+        raise QueryError("The recording holds no events, so there is no timeline to draw.")
+    return (span if window is None else window.within(span)).bounds()
+
+
+def _table(recording: Recording, start: datetime, end: datetime, bins: int, kinds: int) -> pd.DataFrame:
     import pandas as pd
 
-    within = window.within(recording.span) if window is not None else recording.span
-    if within is None:
-        raise QueryError("The recording holds no events, so there is no timeline to draw.")
-    start, end = within.bounds()
-    width = max((end - start) // bins, pd.Timedelta(microseconds=1).to_pytimedelta())
+    width = round_width(start, end, bins)
     rows = recording._fetch(
-        "SELECT least((epoch_us(occurred_at) - epoch_us($start)) // $width, $last)::BIGINT AS bin, kind, count(*) FROM events "
+        "SELECT epoch_us(occurred_at) // $width - epoch_us($start) // $width AS bin, kind, count(*) FROM events "
         "WHERE occurred_at >= $start AND occurred_at < $end GROUP BY ALL ORDER BY ALL",
-        {"start": start, "end": end, "width": int(width.total_seconds() * 1_000_000), "last": bins - 1},
+        {"start": start, "end": end, "width": width // timedelta(microseconds=1)},
     )
-    counts = pd.DataFrame(rows, columns=["bin", "kind", "events"])
-    totals = (
-        counts.groupby("kind")["events"].sum().reset_index().sort_values(["events", "kind"], ascending=[False, True])
-    )
-    shown = list(totals["kind"].head(kinds))
-    counts["kind"] = counts["kind"].where(counts["kind"].isin(shown), "other")
-    table = counts.pivot_table(index="bin", columns="kind", values="events", aggfunc="sum", fill_value=0)
-    columns = [*shown, *(["other"] if "other" in table.columns and "other" not in shown else [])]
-    table = table.reindex(index=range(bins), columns=columns, fill_value=0).astype("int64")
-    table.index = pd.DatetimeIndex([start + width * number for number in range(bins)], name="from")
-    table.columns.name = None
-    return table
+    totals: dict[str, int] = {}
+    for _, kind, number in rows:
+        totals[kind] = totals.get(kind, 0) + number
+    shown = sorted(totals, key=lambda kind: (-totals[kind], kind))[:kinds]
+    columns = [*shown, *(["other"] if len(totals) > kinds and "other" not in shown else [])]
+    index = pd.DatetimeIndex(edges(start, end, bins)[:-1], name="from").as_unit("us")
+    cells = {kind: [0] * len(index) for kind in columns}
+    for place, kind, number in rows:
+        cells[kind if kind in shown else "other"][place] += number
+    return pd.DataFrame(cells, index=index, columns=pd.Index(columns, dtype="str"), dtype="int64")
 
 
-def timeline(source: Recording | Replay, window: Window | None = None, *, bins: int = _BINS) -> Figure:
+def timeline(source: Recording | Replay, window: Window | None = None, *, bins: int = _BINS) -> Timeline:
     """Return a picture of events by kind over time, with snapshots, actions and violations marked.
 
-    The numbers behind the bars are `timeline_table`'s. Size, font and order are fixed, so that the same recording gives
-    the same picture.
+    Parameters
+    ----------
+    source
+        A recording, or a replay, whose actions and violations are marked as well.
+    window
+        None is the whole recording, or the replay's window.
+
+    Raises
+    ------
+    QueryError
+        The recording holds no events.
+    WindowError
+        The window lies outside the recording.
     """
-    run = source if hasattr(source, "plan") else None
+    from matplotlib import rc_context
+
+    run: Any = source if hasattr(source, "plan") else None
     recording: Any = run.recording if run is not None else source
-    window = window or (run.window if run is not None else None)
-    table = timeline_table(recording, window, bins=bins)
-    figure, axes = _axes(f"{int(table.to_numpy().sum()):,} events by kind")
-    _bars(axes, table)
-    _marks(axes, table, [snapshot.at for snapshot in recording.snapshots], "snapshot", "black", "v", 1.02)
-    if run is not None:
-        _marks(axes, table, list(run.actions["at"]), "action", "#D55E00", "|", -0.03)
-        _marks(axes, table, list(run.violations["opened_at"]), "violation opened", "#CC79A7", "x", -0.07)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8)
-    return figure
+    start, end = _bounds(recording, window or (run.window if run is not None else None))
+    table = _table(recording, start, end, bins, 7)
+    with rc_context(_STYLE):  # type: ignore[arg-type]  # as above
+        events, width = int(table.to_numpy().sum()), round_width(start, end, bins)
+        title = f"{count(events, 'event')} by kind, {show_value(width)} a bar, UTC"
+        figure, axes = _axes(title)
+        _bars(axes, table, end)
+        axes.set_xlim(start, end)
+        marked = [([s.at for s in recording.snapshots], _SNAPSHOT)]
+        if run is not None:
+            marked += [(list(run.actions["at"]), _ACTION), (list(run.violations["opened_at"]), _OPENED)]
+        marks = [_mark(axes, [at for at in times if start <= at <= end], *look) for times, look in marked]
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.03), frameon=False, fontsize=8)
+    return Timeline(table, tuple(marks), figure)
 
 
 def _axes(title: str) -> tuple[Any, Any]:
     # Not pyplot: a figure that nobody registered is not shown twice and does not leak.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 3.2), dpi=100, layout="constrained")
+    figure = Figure(figsize=(10, 3.2), dpi=100, layout="constrained", facecolor="white")
     axes = figure.subplots()
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.set_ylabel("events per bin", fontsize=8)
+    axes.set_title(title, loc="left", fontsize=10, pad=12)
+    axes.set_ylabel("events", fontsize=8)
     axes.tick_params(labelsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes
 
 
-def _bars(axes: Any, table: pd.DataFrame) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+def _bars(axes: Any, table: pd.DataFrame, end: datetime) -> None:
+    """Draw one bar for each cell that is not zero, stacked in the order of the columns."""
+    import numpy as np
+    from matplotlib import dates
 
-    width = table.index[1] - table.index[0] if len(table) > 1 else None
-    bottom = table.iloc[:, 0] * 0 if len(table.columns) else None
+    width = np.diff(np.append(table.index.to_numpy(), np.datetime64(end, "us")))
+    bottom = np.zeros(len(table), dtype="int64")
     for number, kind in enumerate(table.columns):
-        hatch = ("", "///", "...", "xx")[number // len(_COLOURS) % 4]
-        colour = _COLOURS[number % len(_COLOURS)]
-        label = str(kind)[:40].replace("$", r"\$")
+        height = table[kind].to_numpy()
+        there = height > 0
         axes.bar(
-            table.index, table[kind], width=width, bottom=bottom, align="edge", color=colour, hatch=hatch, label=label
-        )
-        bottom = bottom + table[kind]
-    locator = AutoDateLocator()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.set_xlabel("UTC", fontsize=8)
-
-
-def _marks(
-    axes: Any, table: pd.DataFrame, times: list[Any], label: str, colour: str, glyph: str, height: float
-) -> None:
-    first, last = table.index[0], table.index[-1] + (table.index[-1] - table.index[0]) / max(len(table) - 1, 1)
-    inside = [at for at in times if first <= at <= last]
-    if inside:
-        axes.plot(
-            inside, [height] * len(inside), glyph, color=colour, markersize=6, clip_on=False, label=label,
-            transform=axes.get_xaxis_transform(), linestyle="none",
+            table.index[there], height[there], width=width[there], bottom=bottom[there], align="edge",
+            color=_COLOURS[number % len(_COLOURS)], hatch=_HATCHES[number // len(_COLOURS) % len(_HATCHES)],
+            label=show_text(str(kind), 40).replace("$", r"\$"),
         )  # fmt: skip
+        bottom = bottom + height
+    locator: Any = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _mark(axes: Any, inside: list[Any], label: str, style: dict[str, Any], height: float) -> tuple[str, int]:
+    """Mark times above or below the bars; return what and how many."""
+    if inside:
+        across = axes.get_xaxis_transform()
+        heights = [height] * len(inside)
+        axes.plot(inside, heights, clip_on=False, linestyle="none", label=label, transform=across, **style)
+    return label, len(inside)
