@@ -6,8 +6,11 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from replaykit import connection
 from replaykit.errors import QueryError, excerpt, show_time
+from replaykit.interrupt import interruptible
 from replaykit.rollback import read_only
 from replaykit.rows import Row
 from replaykit.sql import check_query, quote
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    import duckdb
     import pandas as pd
 
     from replaykit.state import Change, StateTable
@@ -82,7 +84,7 @@ class History:
 
     def take(self, name: str, source: duckdb.DuckDBPyConnection, query: str) -> None:
         """Add what a projection computed: a query giving step, born, deleted and the columns, in order of change."""
-        rows = source.sql(query).to_arrow_table()
+        rows = interruptible(source, lambda: source.sql(query).to_arrow_table())
         self._connection.register("replaykit_rows", rows)
         self._connection.execute(
             f"INSERT INTO log.{quote(name)} SELECT {self._next - 1} + row_number() OVER (), * FROM replaykit_rows"
@@ -134,7 +136,9 @@ class History:
                 if step is not None:
                     self._show(cursor, step)
                 with read_only(cursor):
-                    return cursor.execute(statement.text, dict(parameters)).df()
+                    return interruptible(cursor, lambda: cursor.execute(statement.text, dict(parameters)).df())
+            except duckdb.Error as exc:
+                raise QueryError(f"The query {excerpt(query)} does not run: {str(exc).splitlines()[0]}") from exc
             finally:
                 cursor.close()
 

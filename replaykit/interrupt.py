@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import TimeoutError as FutureTimeoutError
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import ThreadPoolExecutor
 
     import duckdb
 
@@ -16,24 +16,35 @@ __all__ = ["interruptible"]
 _T = TypeVar("_T")
 
 
-def interruptible(pool: ThreadPoolExecutor, connection: duckdb.DuckDBPyConnection, work: Callable[[], _T]) -> _T:
-    """Run `work` on the worker thread, so that an interrupt of this thread stops the query at once.
+def interruptible(
+    connection: duckdb.DuckDBPyConnection, work: Callable[[], _T], pool: ThreadPoolExecutor | None = None
+) -> _T:
+    """Run `work` on a worker thread, so that an interrupt of the main thread stops its query at once.
 
     DuckDB looks for an interrupt of the main thread only between chunks, and a join may be one chunk for minutes.
+
+    Parameters
+    ----------
+    connection
+        What `work` queries; interrupted if the main thread is.
+    pool
+        A pool of one thread to use again and again; one of its own if None.
     """
-    future = pool.submit(work)
+    if threading.current_thread() is not threading.main_thread():
+        return work()  # only the main thread is ever interrupted
+    if pool is not None:
+        return _waited_for(pool.submit(work), connection)
+    with ThreadPoolExecutor(1, thread_name_prefix="replaykit-sql") as own:
+        return _waited_for(own.submit(work), connection)
+
+
+def _waited_for(future: Future[_T], connection: duckdb.DuckDBPyConnection) -> _T:
     try:
-        while True:
-            try:
-                return future.result(timeout=0.05)
-            except FutureTimeoutError:
-                if future.done():
-                    return future.result()
+        while not future.done():
+            wait([future], timeout=0.05)
+        return future.result()
     except KeyboardInterrupt:
         while not future.done():
             connection.interrupt()
-            try:
-                future.exception(timeout=0.02)
-            except FutureTimeoutError:
-                continue
+            wait([future], timeout=0.02)
         raise

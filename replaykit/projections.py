@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import duckdb
 
 from replaykit.errors import ReconcilerError
+from replaykit.interrupt import interruptible
 from replaykit.sql import quote
 from replaykit.storage import arrow_column, load_table, storage_type
 
@@ -64,7 +65,8 @@ class Projected:
         """Yield ``(step, part, row)`` in order, for a working set to apply one by one."""
         query, used = self._ordered(parameters)
         target = quote(f"replaykit_operations_{self.name}")
-        connection.execute(f"CREATE TEMP TABLE {target} AS SELECT * FROM ({query}) ORDER BY step, part, place", used)
+        ordered = f"CREATE TEMP TABLE {target} AS SELECT * FROM ({query}) ORDER BY step, part, place"
+        interruptible(connection, lambda: connection.execute(ordered, used))
         columns = list(self.table.columns)
         offset = 0
         while True:
@@ -128,11 +130,11 @@ class Projected:
             listed = ", ".join(quote(c) for c in self.table.columns)
             first = f"SELECT 0 AS step, -1 AS part, place, false AS deleted, {listed} FROM temp.replaykit_base"
             query = f"{first} UNION ALL {query}"
-        connection.execute(
+        numbered = (
             "CREATE OR REPLACE TEMP TABLE operations AS SELECT *, row_number() OVER () AS change FROM "
-            f"(SELECT * FROM ({query}) ORDER BY step, part, place)",
-            used,
+            f"(SELECT * FROM ({query}) ORDER BY step, part, place)"
         )
+        interruptible(connection, lambda: connection.execute(numbered, used))
         self._check_keys(connection)
         history.take(self.name, connection, self.versions())
         connection.execute("DROP TABLE operations")

@@ -233,7 +233,7 @@ class Workspace:
             return [Row(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
         try:
-            return interruptible(self._pool, self.connection, ask)
+            return interruptible(self.connection, ask, self._pool)
         except duckdb.Error as exc:
             # Any failing statement aborts the transaction; the working set is the truth, so begin again from it.
             self.forget()
