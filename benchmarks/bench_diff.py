@@ -1,0 +1,158 @@
+"""Diff of 1,000,000 rows x 20 columns beside datacompy on polars and one exact full join written by hand.
+
+datacompy reads polars only in versions that exclude the pandas and polars of this project, so it runs in a process of
+its own on packages in a folder of their own: `python -m benchmarks.bench_diff --install-peers` fills it from the
+configured package index. Without the folder that line is left out and the result says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from replaykit.diff import Diff, diff
+
+__all__ = ["run"]
+
+ROWS = 1_000_000
+PEERS = Path(os.environ.get("REPLAYKIT_PEERS", Path(__file__).parent / ".peers"))
+_PACKAGES = ["datacompy==1.1.0", "polars==1.44.2", "polars-runtime-32==1.44.2"]
+
+_DATACOMPY = """
+import json, sys, time
+import datacompy, polars
+before, after = (polars.read_ipc(path, memory_map=False) for path in sys.argv[1:3])
+seconds = []
+for _ in range(int(sys.argv[3])):
+    start = time.perf_counter()
+    found = datacompy.PolarsCompare(before, after, join_columns="id")
+    seconds.append(time.perf_counter() - start)
+shared = found.intersect_rows.height
+print(json.dumps({
+    "seconds": seconds, "added": found.df2_unq_rows.height, "removed": found.df1_unq_rows.height,
+    "changed": shared - found.count_matching_rows(),
+}))
+"""
+
+
+def frames(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return two tables in different row orders: 0.1 % of the rows changed in two columns, 0.01 % removed and added."""
+    draw = np.random.default_rng(7)
+    columns: dict[str, Any] = {"id": draw.permutation(rows)}
+    columns |= {f"whole_{n}": draw.integers(0, 1_000, rows) for n in range(7)}
+    columns |= {f"real_{n}": draw.random(rows) for n in range(6)}
+    words = np.array([f"word-{n:04d}" for n in range(1_000)])
+    columns |= {f"text_{n}": pd.array(words[draw.integers(0, 1_000, rows)], dtype="str") for n in range(4)}
+    start = np.datetime64("2026-01-01", "us")
+    columns |= {f"time_{n}": start + draw.integers(0, 10**12, rows).astype("timedelta64[us]") for n in range(2)}
+    before = pd.DataFrame(columns)
+    after = before.sample(frac=1, random_state=7).reset_index(drop=True)
+    changed = np.arange(rows // 1_000)
+    for name in ("whole_3", "real_2"):
+        after.loc[changed, name] += 1
+    added = before.iloc[: rows // 10_000].assign(id=lambda new: new["id"] + rows)
+    return before, pd.concat([after.iloc[: rows - rows // 10_000], added], ignore_index=True)
+
+
+def by_hand(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, int]:
+    """Count what differs with the exact full join that one would write for these two frames."""
+    names = [name for name in before.columns if name != "id"]
+    differs = " OR ".join(f"b.{name} IS DISTINCT FROM a.{name}" for name in names)
+    connection = duckdb.connect()
+    connection.register("b", before)
+    connection.register("a", after)
+    rows = connection.execute(
+        f"SELECT b.id, a.id FROM b FULL JOIN a ON b.id = a.id WHERE b.id IS NULL OR a.id IS NULL OR {differs} "
+        "ORDER BY coalesce(b.id, a.id)"
+    ).fetchall()
+    connection.close()
+    added = sum(row[0] is None for row in rows)
+    removed = sum(row[1] is None for row in rows)
+    return {"added": added, "removed": removed, "changed": len(rows) - added - removed}
+
+
+def counts(found: Diff) -> dict[str, int]:
+    """Return the numbers on which all peers must agree."""
+    return {"added": len(found.added), "removed": len(found.removed), "changed": len(found.changed)}
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return seconds and result of one call."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def datacompy(before: pd.DataFrame, after: pd.DataFrame, repeats: int) -> tuple[float, dict[str, int]] | None:
+    """Return the median seconds and counts of datacompy on polars, or None where it is not installed."""
+    if not (PEERS / "datacompy").exists():
+        return None
+    import pyarrow as pa
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder) / f"{name}.arrow") for name in ("before", "after")]
+        for path, frame in zip(paths, (before, after), strict=True):
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            with pa.ipc.new_file(path, table.schema) as file:
+                file.write_table(table)
+        output = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _DATACOMPY, *paths, str(repeats)],
+            env={**os.environ, "PYTHONPATH": str(PEERS)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    found = json.loads(output)
+    return statistics.median(found.pop("seconds")), found
+
+
+def run(rows: int = ROWS, repeats: int = 5) -> list[dict[str, Any]]:
+    """Return one line for each peer: name, seconds, peer (seconds), ratio, aim. Raises if two of them disagree."""
+    before, after = frames(rows)
+    ours, hand = [], []
+    for _ in range(repeats):
+        # In turn, so that a busy machine slows both.
+        seconds, found = timed(lambda: diff(before, after, key="id"))
+        ours.append(seconds)
+        seconds, expected = timed(lambda: by_hand(before, after))
+        hand.append(seconds)
+        _agree("full join by hand", counts(found), expected)
+    mine, theirs = statistics.median(ours), statistics.median(hand)
+    size = f"diff {rows:,} x 20"
+    lines = [_line(f"{size} / exact full join by hand", mine, theirs, mine / theirs, "<= 1.5")]
+    peer = datacompy(before, after, repeats)
+    if peer is None:
+        missing = "not installed: python -m benchmarks.bench_diff --install-peers"
+        return [*lines, _line(f"{size}, datacompy on polars / ours", mine, None, None, f">= 2 ({missing})")]
+    _agree("datacompy", counts(found), peer[1])
+    lines.append(_line(f"{size}, datacompy on polars / ours", mine, peer[0], peer[0] / mine, ">= 2"))
+    return lines
+
+
+def _line(name: str, seconds: float, peer: float | None, ratio: float | None, aim: str) -> dict[str, Any]:
+    return {"name": name, "seconds": seconds, "peer": peer, "ratio": ratio, "aim": aim}
+
+
+def _agree(peer: str, ours: dict[str, int], theirs: dict[str, int]) -> None:
+    if ours != theirs:
+        raise AssertionError(f"replaykit finds {ours}, {peer} finds {theirs}.")
+
+
+if __name__ == "__main__":
+    if "--install-peers" in sys.argv:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(PEERS), *_PACKAGES]
+        subprocess.run([*command, "ordered-set==4.1.0"], check=True)
+    for line in run():
+        print(line)
