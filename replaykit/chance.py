@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import time
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import partial
 from types import BuiltinFunctionType, ModuleType
 from typing import Any
@@ -32,6 +32,8 @@ _OS = frozenset({"urandom", "getrandom"})
 NAMES = _CLOCKS | _DATES | _DRAWS | _OS | {"generate_time_safe"}
 # How many arguments keep these from reading the clock.
 _WITHOUT = {"localtime": 1, "gmtime": 1, "ctime": 1, "asctime": 1, "strftime": 2}
+# Methods of these are called most, and do neither.
+_INNOCENT = frozenset({dict, list, str, tuple, set, frozenset, datetime, timedelta})
 _MODULE_RANDOM = getattr(random, "_inst", None)
 
 
@@ -79,7 +81,10 @@ def builtin_source(function: Any) -> str | None:
 
 def compiled_source(function: Any, given: tuple[Any, ...], named: dict[str, Any], seeded: Seeded) -> str | None:
     """Return the name of a clock or generator that a profile function is not told of, called with these arguments."""
-    name, owner = getattr(function, "__name__", None), getattr(function, "__self__", None)
+    owner = getattr(function, "__self__", None)
+    if type(owner) in _INNOCENT:
+        return None
+    name = getattr(function, "__name__", None)
     if isinstance(function, partial):
         return handed_source(function.func, (*function.args, *given), {**function.keywords, **named}, seeded)
     if owner is time and name in _WITHOUT:

@@ -217,8 +217,9 @@ class _Check:
         """Return what was found as a value."""
         ran = self.listener.watched.called
         idle = [(on, f) for on, f in self.functions.items() if on not in ran]
-        self.unchecked += [Unchecked(definition(f), f"no {on} in this window") for on, f in idle]
-        return Determinism(_findings(self.seen), _unchecked(self.unchecked), self.differing, self.reordered, len(ran))
+        self.unchecked += [Unchecked(definition(f), f"it never ran: no {on} in this replay") for on, f in idle]
+        number = len({id(function) for function in ran.values()})
+        return Determinism(_findings(self.seen), _unchecked(self.unchecked), self.differing, self.reordered, number)
 
 
 def _findings(seen: Seen) -> pd.DataFrame:

@@ -33,12 +33,14 @@ _BUILT += [collections.deque, collections.Counter, collections.OrderedDict]
 _ORDERED = frozenset(map(id, _BUILT + [one for one in vars(itertools).values() if isinstance(one, type)]))
 _ORDERED_METHODS = frozenset({"extend", "extendleft", "join", "fromkeys", "writelines", "from_iterable", "fromlist"})
 _SHOWING = frozenset(map(id, [str, repr, format, ascii]))
+_PASSED_ON = _ORDERED | _SHOWING
 _PICKING = frozenset(map(id, [sorted, min, max]))
 _ADDING = frozenset(map(id, [sum, math.prod]))
 _CAREFREE = frozenset(map(id, [set, frozenset, any, all, len, math.fsum]))
 _LOOKING = (len, isinstance, issubclass, type, id, hash, bool, callable, print, getattr, setattr, hasattr, next)
 _HARMLESS = _CAREFREE | frozenset(map(id, _LOOKING))
 _CONTAINERS = (list, dict, set, frozenset, tuple, str, bytes, collections.deque)
+_CALLED = frozenset({BuiltinFunctionType, MethodType, functools.partial})
 _MOST_POPPED = 1000
 
 
@@ -177,8 +179,8 @@ class Orders:
 
     def _handed_on(self, site: int, function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Report a clock that is handed to C code, which may call it where no profile function looks."""
-        for one in (*given, *named.values()):
-            if type(one) in (BuiltinFunctionType, MethodType, functools.partial) and one is not hash:
+        for one in (*given, *named.values()) if named else given:
+            if type(one) in _CALLED and one is not hash:
                 source = chance.handed_source(one, (None,), {}, self._seeded) if _is_compiled(function) else None
                 if source is not None:
                     self._note(f"{source} through {_name(function)}", site)
@@ -186,7 +188,10 @@ class Orders:
     def _reordered(
         self, site: int, function: Any, given: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if not any(isinstance(one, _SETS) and len(one) > 1 for one in (*given, *named.values())):
+        for one in (*given, *named.values()) if named else given:
+            if isinstance(one, _SETS) and len(one) > 1:
+                break
+        else:
             return self._passed_on(site, function, given, named)
         change = self._change_for(site, function, given, named)
         if change is None:
@@ -207,11 +212,11 @@ class Orders:
         self, site: int, function: Any, given: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Follow what iterates over members from C: ``map(list, ...)``, ``json.dumps(..., default=list)``, chains."""
-        if function is map and given and id(given[0]) in _ORDERED | _SHOWING:
+        if function is map and given and id(given[0]) in _PASSED_ON:
             given = (functools.partial(self.call, site, given[0]), *given[1:])
-        elif function == itertools.chain.from_iterable and given:
+        elif getattr(function, "__self__", None) is itertools.chain and given:
             given = ((self.iterate(site, one) for one in given[0]),)
-        elif id(named.get("default")) in _ORDERED | _SHOWING:
+        elif named and id(named.get("default")) in _PASSED_ON:
             named = {**named, "default": functools.partial(self.call, site, named["default"])}
         return given, named
 
