@@ -10,12 +10,12 @@ The story of one event through the house:
             |  replay.py      a Window (window.py), a Reconciler (reconciler.py), a base (inputs.py)
             v
         rolled_back()         the one transaction, which never commits (rollback.py); guarded SQL (sql.py, audit.py)
-            |  engine.py      inputs one by one; handlers read and write State (state.py, rows.py); projections.py in bulk
+            |  engine.py      inputs one by one; handlers write State (state.py, rows.py); projections.py in bulk
             |  ticks.py       rules and invariants at every tick; clock.py lets stretches without events cost nothing
             v
         History               every version of every row, with the step that caused it (history.py)
             v
-        Replay                actions, violations, problems, metrics, diff, at(x), verdict (replay.py, results.py, verdict.py)
+        Replay                actions, violations, problems, diff, at(x) (replay.py, results.py); its verdict.py
             |
         diff.py, determinism.py, plots.py, widgets/
 
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replaykit.declarations import Action, Table
 from replaykit.diff import Diff, TablesDiff, diff
 from replaykit.errors import (
     FormatError,
@@ -43,13 +44,14 @@ from replaykit.errors import (
 )
 from replaykit.findings import as_of, latest, rewind, unexplained
 from replaykit.history import History, Moment
-from replaykit.declarations import Action, Table
+from replaykit.inputs import Event
 from replaykit.reconciler import Reconciler
 from replaykit.recording import Recording
 from replaykit.recording import open_recording as open
 from replaykit.replay import Replay, replay
 from replaykit.snapshot import RecordedSnapshot, Snapshot
 from replaykit.sources import Log, load, per_kind, sqlite
+from replaykit.state import State
 from replaykit.verdict import Verdict
 from replaykit.verification import Verification, verify
 from replaykit.window import Window
@@ -62,6 +64,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Action",
     "Diff",
+    "Event",
     "FormatError",
     "GuardError",
     "History",
@@ -78,6 +81,7 @@ __all__ = [
     "Replay",
     "ReplayKitError",
     "Snapshot",
+    "State",
     "StateError",
     "Table",
     "TablesDiff",

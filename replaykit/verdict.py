@@ -70,8 +70,10 @@ def _in_reach(run: Replay) -> Iterator[RecordedSnapshot]:
     if plan.late:
         return
     end = run.window.bounds()[1]
+    # Where only events change state, a snapshot is in reach once its last event was applied, however late it was taken.
+    only_events = run.settings["actions"] == "collect"
     for snapshot in run.recording.snapshots:
-        reached = snapshot.after_position <= plan.last and snapshot.at <= end
+        reached = snapshot.after_position <= plan.last and (only_events or snapshot.at <= end)
         later = snapshot.after_position > plan.base.position or (
             plan.base.at is not None and snapshot.at > plan.base.at
         )
