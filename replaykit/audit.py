@@ -1,7 +1,7 @@
 """The guard around Python handlers: refuses files opened for writing, sockets and child processes during a replay.
 
-It stops accidents. It is not a sandbox: code that wants to get around it can, for example through ctypes or a thread of
-its own. Only the thread that replays is watched, so a kernel's own threads go on as usual.
+It stops accidents. It is not a sandbox: code that wants to get around it can, for example through ctypes or a library
+that opens files in C++. Only the thread that replays is watched, so a kernel's own threads go on as usual.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ __all__ = ["guarded"]
 _watch = threading.local()
 _installed = threading.Event()
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_OF_IMPORTS = ("os.mkdir", "os.rename", "os.remove")
+_NOWHERE = (os.devnull, os.fsencode(os.devnull))
 _REFUSED = frozenset(
     """
     os.system os.exec os.posix_spawn os.spawn os.fork os.forkpty os.startfile os.remove os.rename os.rmdir os.mkdir
     os.link os.symlink os.truncate os.chmod os.chown os.utime os.kill os.killpg os.putenv os.unsetenv os.chdir
     subprocess.Popen pty.spawn shutil.rmtree shutil.move shutil.copyfile tempfile.mkstemp tempfile.mkdtemp
     socket.connect socket.bind socket.sendto socket.sendmsg socket.getaddrinfo socket.gethostbyname
-    _thread.start_new_thread webbrowser.open smtplib.connect urllib.Request ftplib.connect signal.pthread_kill
+    socket.gethostbyaddr _thread.start_new_thread _thread.start_joinable_thread os.setxattr os.removexattr
+    webbrowser.open smtplib.connect urllib.Request ftplib.connect signal.pthread_kill
     """.split()
 )
 
@@ -67,6 +70,18 @@ def _install() -> None:
     if not _installed.is_set():
         _installed.set()
         sys.addaudithook(_hook)
+        if sys.version_info < (3, 12):  # which does not say when a thread starts
+            _announce_threads()
+
+
+def _announce_threads() -> None:
+    start: Any = threading._start_new_thread  # type: ignore[attr-defined]
+
+    def announced(*arguments: Any) -> Any:
+        _hook("_thread.start_new_thread", arguments)
+        return start(*arguments)
+
+    threading._start_new_thread = announced  # type: ignore[attr-defined]
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -74,17 +89,25 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event == "open":
         _check_open(*arguments[:3])
-    elif event in _REFUSED:
+    elif event in _REFUSED and not (event in _OF_IMPORTS and _is_bytecode(arguments[0])):
         raise _refusal(event, arguments[0] if arguments else "")
+    elif event == "sqlite3.connect" and arguments[0] not in (":memory:", b":memory:"):
+        raise _refusal("opening a SQLite database", arguments[0])
     elif event == "socket.__new__":
         raise _refusal("socket", arguments[1:3])
 
 
 def _check_open(path: Any, mode: Any, flags: Any) -> None:
     writing = any(c in mode for c in "wax+") if isinstance(mode, str) else bool((flags or 0) & _WRITING)
-    # An import inside a handler may write its bytecode cache; that is Python's file, not the handler's.
-    if writing and f"__pycache__{os.sep}" not in str(path):
+    # A number is a descriptor that was looked at when it was opened.
+    if writing and not isinstance(path, int) and not _is_bytecode(path) and path not in _NOWHERE:
         raise _refusal("opening a file for writing", path)
+
+
+def _is_bytecode(path: Any) -> bool:
+    """Return whether a path is what an import writes: the cache is Python's file, not the handler's."""
+    folder, name = os.path.split(os.fsdecode(path)) if isinstance(path, (str, bytes)) else ("", "")
+    return name == "__pycache__" or (folder.endswith("__pycache__") and ".pyc" in name)
 
 
 def _refusal(what: str, argument: Any) -> IsolationError:

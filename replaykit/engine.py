@@ -92,7 +92,8 @@ class Engine:
                         self._input(event)
                 self.progress.advance(self._ordinal, self.plan.events)
                 rest()
-            self._recorded_until(None)
+            with guarded():
+                self._recorded_until(None)
             self.finish()
 
     def finish(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from replaykit.errors import GuardError, StateError, excerpt
-from replaykit.interrupt import interruptible
+from replaykit.interrupt import interruptible, stopped
 from replaykit.rollback import restarted
 from replaykit.rows import Row
 from replaykit.sql import Statement, check_statement, quote
@@ -55,7 +55,7 @@ class Workspace:
 
     def close(self) -> None:
         """Stop the worker thread."""
-        self._pool.shutdown()
+        stopped(self._pool, self.connection)
 
     def rows(self, statement: Statement, extra: Mapping[str, Any] | None = None) -> list[Row]:
         """Run a checked SELECT on the replayed state as it is now and return its rows in the query's order.
