@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -130,49 +130,37 @@ def physical_lines(path: Path, encoding: str, delimiter: str, wanted: set[int]) 
 
 def typed(table: SourceTable, intake: Intake) -> SourceTable:
     """Give text columns the type in which every non-empty value round-trips; "007" and "1.50" stay text."""
-    columns: list[Column] = []
-    for start in range(0, len(table.columns), 200):
-        chunk = table.columns[start : start + 200]
-        columns += _typed_chunk(table, chunk, intake) if table.read else chunk
+    if not table.read or not table.columns:
+        return table
+    # One row per value, because the planner takes seconds over thousands of aggregates of single columns.
+    values = ", ".join(column.sql for column in table.columns)
+    query = (
+        f"SELECT n, count(v), bool_and(TRY_CAST(v AS BIGINT)::VARCHAR IS NOT DISTINCT FROM v), "
+        "bool_and(TRY_CAST(v AS DOUBLE)::VARCHAR IS NOT DISTINCT FROM v AND isfinite(coalesce(TRY_CAST(v AS "
+        "DOUBLE), 0))), "
+        f"bool_and(v IN ('true', 'false')), count(*) FILTER (v IN {_WORDS}) "
+        f"FROM (SELECT nullif(unnest([{values}]), '') AS v, unnest(range({len(table.columns)})) AS n "
+        f"FROM {table.relation}) WHERE v IS NOT NULL GROUP BY n"
+    )
+    answers = {number: answer for number, *answer in intake.rows(query)}
+    columns = [
+        _typed(column, answers[place], table.label, intake) if place in answers else column
+        for place, column in enumerate(table.columns)
+    ]
     return replace(table, columns=tuple(columns))
 
 
-def _typed_chunk(table: SourceTable, chunk: tuple[Column, ...], intake: Intake) -> list[Column]:
-    tests = []
-    for column in chunk:
-        value = f"nullif({column.sql}, '')"
-        tests += [
-            f"count({value})",
-            f"bool_and(TRY_CAST({value} AS BIGINT)::VARCHAR IS NOT DISTINCT FROM {value})",
-            (
-                f"bool_and(TRY_CAST({value} AS DOUBLE)::VARCHAR IS NOT DISTINCT FROM {value} AND isfinite(coalesce("
-                f"TRY_CAST({value} AS DOUBLE), 0)))"
-            ),
-            f"bool_and({value} IS NULL OR {value} IN ('true', 'false'))",
-            f"count(*) FILTER ({value} IN {_WORDS})",
-        ]
-    (answers,) = intake.rows(f"SELECT {', '.join(tests)} FROM {table.relation}")
-    result = []
-    for place, column in enumerate(chunk):
-        filled, whole, real, boolean, words = answers[place * 5 : place * 5 + 5]
-        type = (
-            "VARCHAR"
-            if not filled or column.name in intake.types
-            else "BIGINT"
-            if whole
-            else "DOUBLE"
-            if real
-            else "BOOLEAN"
-            if boolean
-            else "VARCHAR"
-        )
-        if words and type == "VARCHAR":
-            intake.note(
-                f"{table.label}: column {column.name!r} holds words such as NULL or NaN ({words:,}); kept as text."
-            )
-        sql = column.sql if type == "VARCHAR" else f"TRY_CAST(nullif({column.sql}, '') AS {type})"
-        result.append(Column(column.name, sql, type))
-    return result
+def _typed(column: Column, answer: list[Any], label: str, intake: Intake) -> Column:
+    _, whole, real, boolean, words = answer
+    if any(declared == column.name or declared.endswith(f".{column.name}") for declared in intake.types):
+        return column
+    fits = [("BIGINT", whole), ("DOUBLE", real), ("BOOLEAN", boolean)]
+    type = next((name for name, fit in fits if fit), None)
+    if type is not None:
+        return Column(column.name, f"TRY_CAST({column.sql} AS {type})", type)  # '' is no number, so NULL
+    if words:
+        intake.note(f"{label}: column {column.name!r} holds words such as NULL or NaN ({words:,}); kept as text.")
+    return column
 
 
 def physical_lines_of(table: SourceTable, rows: Sequence[int]) -> dict[int, tuple[str, int]]:

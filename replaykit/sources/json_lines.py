@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from replaykit.display import count
 from replaykit.errors import LoadError
 from replaykit.sources.table import Column, Intake, Part, SourceTable, Unreadable
 from replaykit.sources.text import encoding_of, head_of, read_chunks
@@ -140,7 +141,7 @@ def _columns(intake: Intake, raw: str, label: str) -> tuple[str, tuple[Column, .
         f"SELECT count(*) FROM {good} WHERE len(json_keys(line)) <> len(list_distinct(json_keys(line)))"
     )
     if twice[0][0]:
-        intake.note(f"{twice[0][0]:,} lines of {label} name a key twice; the first value was taken.")
+        intake.note(f"{label}: {count(twice[0][0], 'line')} with a key written twice; the first value was taken.")
     return _typed(intake, good, {str(key): set(kinds) - {"NULL"} for key, kinds, _ in keys})
 
 

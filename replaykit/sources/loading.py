@@ -19,7 +19,7 @@ from replaykit.sources.report import Report
 from replaykit.sources.roles import PerKind, Roles, named, resolve
 from replaykit.sources.snapshots import write_snapshots
 from replaykit.sources.survey import survey_ids, survey_sequence, survey_times
-from replaykit.sources.table import Column, Intake, SourceTable, Unreadable
+from replaykit.sources.table import Column, Intake, SourceTable, Unreadable, one_of
 from replaykit.sources.times import read_time
 from replaykit.sources.writing import drafted, write_meta
 
@@ -184,6 +184,7 @@ class _Loading:
             named(table, name, "sequence")
         if options.seq:
             self.role_names["seq"] = named(table, options.seq, "seq").name
+        self._protect(roles)
         table = self._treated(table, roles)
         table, checks = cast_columns(table, "events", self.intake)
         roles = roles.within(table)
@@ -192,7 +193,8 @@ class _Loading:
         plan.checks = [*checks, *roles.checks()]
         plan.seq = table.column(options.seq) if options.seq else None
         plan.used = [*roles.names(), *([options.seq] if options.seq else [])]
-        plan.order = self._order(table) if options.order == "sequence" else ()
+        plan.sequence = self._sequence(table)
+        plan.order = plan.sequence if options.order == "sequence" else ()
         write_ordered(plan, self.intake, self.masking.active)
         survey_times(plan, self.intake)
         survey_sequence(plan, self.intake)
@@ -208,8 +210,12 @@ class _Loading:
         found = {"time": roles.time, "kind": roles.kind, "id": roles.id, "payload": roles.payload}
         self.role_names = {part: column.name for part, column in found.items() if column is not None}
 
-    def _order(self, table: SourceTable) -> tuple[Column, ...]:
+    def _sequence(self, table: SourceTable) -> tuple[Column, ...]:
         return tuple(self._sortable(table, named(table, name, "sequence")) for name in self.options.sequence)
+
+    def _protect(self, roles: Roles) -> None:
+        placing = [roles.time.name, *self.options.sequence, *([self.options.seq] if self.options.seq else [])]
+        self.masking.protect(placing, "events")
 
     def _sortable(self, table: SourceTable, column: Column) -> Column:
         if column.type != "VARCHAR" or column.name in self.intake.types:
@@ -244,6 +250,7 @@ class _Loading:
         found, names = write_snapshots(tuple(snapshots), keys, events, self.intake, self.masking)
         write_rejects(self.rejects, self.intake)
         self.masking.check_used(sorted(self.names | names))
+        _check_types(self.intake, self.names | names)
         if self.masking.active:
             self.intake.note(f"Kept out: {self.masking.describe()}.")
         columns = next((list(plan.columns.values()) for plan in self.plans if plan.name == "events"), [])
@@ -275,3 +282,10 @@ class _Loading:
             **total, sources=sources, reasons=dict(sorted(reasons.items())), counts=dict(self.intake.counts),
             roles=self.role_names, notes=tuple(self.intake.notes),
         )  # fmt: skip
+
+
+def _check_types(intake: Intake, names: set[str]) -> None:
+    """Refuse types= for columns no source has: a misspelt one would pass for text in silence."""
+    unused = [name for name in intake.types if name not in names and name.partition(".")[2] not in names]
+    if unused:
+        raise LoadError(f"types= names {one_of(unused)}, which no source has; the columns are {one_of(sorted(names))}.")

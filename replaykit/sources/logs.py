@@ -56,6 +56,7 @@ def write_log(name: str, log: Log, intake: Intake, masking: Masking) -> Ordered:
     used = [*roles.names(), *extra_names.values(), *([seq] if seq else [])]
     payload = roles.payload.name if roles.payload else None
     keep = [column for column in used if column not in (payload, log.values)]
+    masking.protect([roles.time.name, *([seq] if seq else [])], name)
     table = masking.apply(table, intake, name=name, keep=keep, payload=payload)
     table, checks = cast_columns(table, name, intake)
     roles = roles.within(table)

@@ -91,6 +91,15 @@ class Masking:
         result = replace(table, columns=tuple(columns))
         return self._staged(result, staged, intake) if staged else result
 
+    def protect(self, columns: Sequence[str], table: str) -> None:
+        """Refuse to mask or drop a column that places rows in time or order."""
+        for column in columns:
+            for option in ("mask", "drop"):
+                if {column, f"{table}.{column}"} & set(getattr(self, option)):
+                    raise LoadError(
+                        f"{option}= names {column!r}, which puts the rows of {table!r} in order; it has to stay."
+                    )
+
     def describe(self) -> str:
         """Return what the rules were, for the report."""
         parts = [] if self.only is None else [f"everything but {list(self.only)}"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from replaykit.display import count
 from replaykit.errors import LoadError, excerpt
 from replaykit.sources.columns import Check, stored, stored_names
 from replaykit.sources.rejects import find_rejects
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ordered", "write_ordered"]
 
+_WIDE = 1_000
 RESERVED = ("position", "occurred_at", "kind", "event_id", "payload", "step", "applied_at", "global_seq",
             "table_name", "op", "row_key", "new_values")  # fmt: skip
 """Names a recording uses itself; a source column called so is stored with ``_`` added."""
@@ -40,6 +42,8 @@ class Ordered:
     extra: dict[str, Column] = field(default_factory=dict)
     order: tuple[Column, ...] = ()
     """Columns to order by; empty is the time. Ties stay in source order."""
+    sequence: tuple[Column, ...] = ()
+    """Columns whose order is compared with the one the table is in, whether it orders or not."""
     used: Sequence[str] = ()
     checks: list[Check] = field(default_factory=list)
     rejects: list[Unreadable] = field(default_factory=list)
@@ -99,9 +103,11 @@ def _note_disorder(plan: Ordered, back: int, empty: int, intake: Intake) -> None
     by = " and ".join(repr(column.name) for column in plan.order) or "time"
     intake.counts[f"{plan.name}_steps_back_in_source"] = back
     if back:
-        intake.note(f"{plan.name}: {by} runs backwards {back:,} times in the source; the rows were put in its order.")
+        intake.note(
+            f"{plan.name}: {by} runs backwards {count(back, 'time')} in the source; the rows were put in its order."
+        )
     if empty:
-        intake.note(f"{plan.name}: {empty:,} rows have no {by} to order by; they come last.")
+        intake.note(f"{plan.name}: {count(empty, 'row')} without {by} to order by; they come last.")
 
 
 def as_json(column: Column) -> str:
@@ -151,7 +157,10 @@ def _write(plan: Ordered, keys: Sequence[str], condition: str | None, sort: bool
             query = f"{create}CAST({plan.table.row} AS BIGINT) AS position, {reads} {source}"
         else:
             query = f"{create}row_number() OVER () AS position, {reads} {source}"
+        if len(columns) > _WIDE:  # the search for common expressions is quadratic in the number of columns
+            intake.connection.execute("SET disabled_optimizers = 'common_subexpressions'")
         intake.connection.execute(query)
+        intake.connection.execute("RESET disabled_optimizers")
     except duckdb.Error as error:
         raise LoadError(
             f"Table {plan.name!r} can't be written: {intake.quoted(excerpt(str(error).splitlines()[0]))}"

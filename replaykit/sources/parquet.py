@@ -63,4 +63,4 @@ def _row(parts: Sequence[Part]) -> str:
     for part in parts:
         offsets.append(str(total))
         total += part.rows
-    return f"(file_row_number + ([{', '.join(offsets)}])[file_index + 1])"
+    return f"(file_row_number + ([{', '.join(offsets)}])[(file_index + 1)::BIGINT])"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replaykit.display import count
 from replaykit.errors import LoadError
 from replaykit.sources.delimited import physical_lines_of
 from replaykit.sources.table import Intake, SourceTable, Unreadable
@@ -50,7 +51,7 @@ def refuse(rejects: Sequence[Unreadable]) -> None:
         return
     first = rejects[0]
     raise LoadError(
-        f"{len(rejects):,} rows can't be loaded, the first at {first.label}, place {first.place}: {first.reason}"
+        f"{count(len(rejects), 'row')} can't be loaded, the first at {first.label}, place {first.place}: {first.reason}"
         f"{f' ({first.excerpt!r})' if first.excerpt else ''}. Without strict=True they are put aside in rejects."
     )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from replaykit.display import count
 from replaykit.errors import LoadError, excerpt
 from replaykit.snapshot import Slice, Snapshot
 from replaykit.sources.columns import cast_columns, stored, stored_names
 from replaykit.sources.masking import Masking
 from replaykit.sources.places import place
 from replaykit.sources.reading import read
+from replaykit.sources.rejects import find_rejects
 from replaykit.sources.sqlite import SQLiteSource, tables_of
 from replaykit.sources.table import Column, Intake, SourceTable, one_of
 from replaykit.sources.unions import common_type
@@ -50,11 +52,11 @@ class _States:
         self.columns |= {column.name for column in table.columns}
         keys = self.keys.setdefault(name, table.keys) if table.keys else self.keys.get(name, ())
         table = self.masking.apply(table, self.intake, name=name, keep=keys, payload=None)
-        table, _ = cast_columns(table, name, self.intake)
-        if table.unreadable:
-            first = table.unreadable[0]
+        table, checks = cast_columns(table, name, self.intake)
+        if bad := [*table.unreadable, *find_rejects(table, checks, self.intake)]:
+            first = bad[0]
             raise LoadError(
-                f"Snapshot table {name!r} has {len(table.unreadable):,} rows that can't be read, the first at "
+                f"Snapshot table {name!r} has {len(bad):,} rows that can't be read, the first at "
                 f"{first.label}, "
                 f"place {first.place}: {first.reason}. A snapshot must be whole; mend or cut the file."
             )
@@ -84,6 +86,8 @@ def write_snapshots(
     for name, parts in pieces.items():
         _write(name, parts, intake)
     _check_keys(states.keys, pieces)
+    for name in sorted(pieces):
+        _note_repeats(name, states.keys.get(name, ()), intake)
     return {name: states.keys[name] for name in sorted(pieces) if states.keys.get(name)}, states.columns
 
 
@@ -160,3 +164,16 @@ def _check_keys(keys: Mapping[str, Sequence[str]], pieces: Mapping[str, Sequence
         known = {column.name for _, table in pieces[name] for column in table.columns}
         if missing := [column for column in columns if column not in known]:
             raise LoadError(f"keys= of {name!r} names {one_of(missing)}; its columns are {one_of(sorted(known))}.")
+
+
+def _note_repeats(name: str, keys: Sequence[str], intake: Intake) -> None:
+    known = dict(intake.describe(f"state.{quote(name)}"))
+    if not keys or any(key not in known for key in keys):
+        return
+    columns = ", ".join(quote(key) for key in keys)
+    ((repeated,),) = intake.rows(
+        f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM state.{quote(name)} "
+        f"GROUP BY snapshot, {columns} HAVING count(*) > 1)"
+    )
+    if repeated:
+        intake.note(f"Snapshot table {name!r}: its key {', '.join(keys)} repeats in {count(repeated, 'row')}.")

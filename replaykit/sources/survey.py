@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replaykit.display import count
 from replaykit.errors import show_time
 from replaykit.sql import quote
 
@@ -28,25 +29,36 @@ def survey_times(plan: Ordered, intake: Intake) -> None:
     intake.counts[f"{plan.name}_steps_back_in_time"] = int(back)
     if ties:
         way = "their source order" if not plan.order else "the declared order"
-        intake.note(f"{plan.name}: {ties:,} rows have the time of the row before them; they are in {way}.")
+        intake.note(f"{plan.name}: {count(ties, 'row')} with the time of the row before; they are in {way}.")
     if back:
-        intake.note(f"{plan.name}: time runs backwards {back:,} times in the declared order.")
+        intake.note(f"{plan.name}: time runs backwards {count(back, 'time')} in the declared order.")
     _note_burst(plan, intake)
     _note_odd(plan, intake)
 
 
 def survey_sequence(plan: Ordered, intake: Intake) -> None:
-    """Count rows with the same sequence as the one before: only their source order tells them apart."""
-    names = [plan.columns.get(column.name, column.name) for column in plan.order]
-    names = [name for name in names if name in plan.columns.values()]
-    if not names or len(names) < len(plan.order):
+    """Count rows that repeat the sequence of the one before, and steps back where time orders but not the sequence."""
+    if not plan.sequence:
         return
-    same = " AND ".join(f"{quote(name)} IS NOT DISTINCT FROM lag({quote(name)}) OVER ()" for name in names)
-    query = f"SELECT count(*) FILTER (same) FROM (SELECT position > 1 AND {same} AS same FROM {quote(plan.name)})"
-    ((ties,),) = intake.rows(query)
+    sources = {column.name: plan.columns.get(column.name) for column in plan.sequence}
+    if None in sources.values():
+        return
+    keys = [
+        f"TRY_CAST({quote(str(sources[column.name]))} AS {column.type})"
+        if column.type == "BIGINT"
+        else quote(str(sources[column.name]))
+        for column in plan.sequence
+    ]
+    now = "{" + ", ".join(f"'k{place}': {key}" for place, key in enumerate(keys)) + "}"
+    query = f"SELECT {now} AS k, lag({now}) OVER () AS p FROM {quote(plan.name)}"
+    ((ties, back),) = intake.rows(f"SELECT count(*) FILTER (k = p), count(*) FILTER (k < p) FROM ({query})")
     intake.counts[f"{plan.name}_sequence_ties"] = int(ties)
+    intake.counts[f"{plan.name}_sequence_steps_back"] = int(back)
     if ties:
-        intake.note(f"{plan.name}: {ties:,} rows repeat the sequence of the row before them; they are in source order.")
+        intake.note(f"{plan.name}: {count(ties, 'row')} with the sequence of the row before; they are in source order.")
+    if back and not plan.order:
+        names = " and ".join(repr(name) for name in sources)
+        intake.note(f"{plan.name}: in the order of time, {names} runs backwards {count(back, 'time')}.")
 
 
 def _note_burst(plan: Ordered, intake: Intake) -> None:
@@ -57,7 +69,7 @@ def _note_burst(plan: Ordered, intake: Intake) -> None:
     if busiest:
         intake.counts[f"{plan.name}_busiest_second"] = int(busiest[0][1])
         if busiest[0][1] >= _BURST:
-            intake.note(f"{plan.name}: {busiest[0][1]:,} rows within the second {show_time(busiest[0][0])}.")
+            intake.note(f"{plan.name}: {count(busiest[0][1], 'row')} within the second {show_time(busiest[0][0])}.")
 
 
 def _note_odd(plan: Ordered, intake: Intake) -> None:
@@ -69,8 +81,8 @@ def _note_odd(plan: Ordered, intake: Intake) -> None:
     if early or late:
         intake.counts[f"{plan.name}_suspicious_times"] = int(early + late)
         intake.note(
-            f"{plan.name}: {early + late:,} times are suspicious (before 1990 or after 2100): "
-            f"the first is {show_time(first)}, the last {show_time(last)}. They were loaded."
+            f"{plan.name}: {count(early + late, 'suspicious time')} (before 1990 or after 2100): "
+            f"the first is {show_time(first)}, the last {show_time(last)}. All were loaded."
         )
 
 
@@ -83,7 +95,7 @@ def survey_ids(intake: Intake, has_id: bool) -> None:
     distinct = "count(DISTINCT event_id)" if rows <= _EXACT else "approx_count_distinct(event_id)"
     ((different,),) = intake.rows(f"SELECT {distinct} FROM events")
     if filled < rows:
-        intake.note(f"events: {rows - filled:,} have no id.")
+        intake.note(f"events: {count(rows - filled, 'row')} without an id.")
     if rows <= _EXACT and different < filled:
         intake.counts["events_repeated_ids"] = int(filled - different)
         intake.note(f"events: {filled:,} ids, only {different:,} different; an id alone does not name an event here.")
@@ -92,4 +104,4 @@ def survey_ids(intake: Intake, has_id: bool) -> None:
             f"events: {filled:,} ids, only about {different:,} different; an id alone does not name an event here."
         )
     if kinds < rows:
-        intake.note(f"events: {rows - kinds:,} have no kind.")
+        intake.note(f"events: {count(rows - kinds, 'row')} without a kind.")

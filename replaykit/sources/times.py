@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from replaykit.display import count
 from replaykit.errors import LoadError, excerpt
 
 if TYPE_CHECKING:
@@ -108,19 +109,39 @@ def _from_timestamp(table: SourceTable, column: Column, intake: Intake, tz: str 
     if "WITH TIME ZONE" in column.type:
         return sql
     _note_zone(intake, where, tz, None)
+    _note_clock_change(table, sql, tz, intake, where)
     return _local(sql, tz)
 
 
 def _note_zone(intake: Intake, where: str, tz: str | None, rows: int | None) -> None:
-    many = "" if rows is None else f" in {rows:,} rows"
+    many = "" if rows is None else f" in {count(rows, 'row')}"
     source = "as tz= says" if tz else "tz= reads another"
     intake.note(f"{where} has no zone{many}; read as {tz or 'UTC'} ({source}).")
+
+
+def _note_clock_change(table: SourceTable, local: str, tz: str | None, intake: Intake, where: str) -> None:
+    """Say how many local times did not exist, or existed twice, when the clocks changed."""
+    if tz in (None, "UTC"):
+        return
+    utc = _local("t", tz)
+    later, earlier = (f"timezone('{tz}', timezone('UTC', {utc} {sign} INTERVAL 1 HOUR))" for sign in "+-")
+    ((skipped, twice),) = intake.rows(
+        f"SELECT count(*) FILTER (timezone('{tz}', timezone('UTC', {utc})) <> t), "
+        f"count(*) FILTER ({later} = t OR {earlier} = t) FROM (SELECT {local} AS t FROM {table.relation}) "
+        "WHERE isfinite(t)"
+    )
+    if skipped or twice:
+        intake.note(
+            f"{where}: {count(skipped, 'local time')} skipped by a clock change, {count(twice, 'local time')} that "
+            "came twice; "
+            "DuckDB's choice was taken."
+        )
 
 
 def _note_lost(intake: Intake, where: str, lost: int) -> None:
     if lost:
         intake.counts["truncated_times"] = intake.counts.get("truncated_times", 0) + lost
-        intake.note(f"{where} is finer than a microsecond in {lost:,} rows; the digits after were cut.")
+        intake.note(f"{where} is finer than a microsecond in {count(lost, 'row')}; the digits after were cut.")
 
 
 def _micros(value: str, unit: str) -> str:
@@ -179,6 +200,7 @@ def _from_text(
     _note_lost(intake, where, fine)
     if plain:
         _note_zone(intake, where, tz, plain)
+        _note_clock_change(table, f"TRY_CAST({text} AS TIMESTAMP)", tz, intake, where)
     kinds = [
         f"{rows:,} {what}"
         for rows, what in ((zoned, "with a zone"), (plain, "without a zone"), (numbers, "epoch numbers"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from replaykit.display import count
 from replaykit.sources.table import Column, Intake, SourceTable
 from replaykit.sql import quote
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["common_type", "united"]
 
+_MOST_NOTES = 20
 _WHOLE = ["TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER", "BIGINT"]
 
 
@@ -62,8 +64,11 @@ def _columns(tables: Sequence[SourceTable], label: str, intake: Intake) -> dict[
         for column in table.columns:
             found.setdefault(column.name, []).append(column.type)
             holders.setdefault(column.name, []).append(table.label)
+    partial = [name for name, files in holders.items() if len(files) < len(tables)]
+    if len(partial) > _MOST_NOTES:
+        intake.note(f"{label}: {count(len(partial), 'column')} that only some of the files have; NULL elsewhere.")
     for name, files in holders.items():
-        if len(files) < len(tables):
+        if len(files) < len(tables) and len(partial) <= _MOST_NOTES:
             intake.note(f"{label}: column {name!r} is in {len(files)} of {len(tables)} files only; NULL elsewhere.")
         if len(set(found[name])) > 1:
             kinds = ", ".join(sorted(set(found[name])))

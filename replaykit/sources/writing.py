@@ -40,9 +40,9 @@ class Draft:
         self.connection.execute("CHECKPOINT")
         self.connection.close()
         self.path.chmod(0o600)
-        _sync(self.path)
         if self.target is None:
             return self.path, self.folder
+        _sync(self.path)
         self.path.replace(self.target)
         _sync(self.target.parent)
         return self.target, None
