@@ -46,7 +46,9 @@ class _Columns:
         import pandas as pd
 
         # A frame of a dict with tuple names would get column levels; setting the names afterwards keeps them plain.
-        frame = pd.DataFrame(dict(enumerate(self._arrays.values())), index=pd.RangeIndex(self._length))
+        # Objects are declared as such, or pandas would make text of them where they all are, and NaN of None.
+        columns = [pd.Series(array, dtype=array.dtype) for array in self._arrays.values()]
+        frame = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(self._length))
         frame.columns = pd.Index(list(self._arrays), tupleize_cols=False)
         return frame
 
@@ -54,6 +56,7 @@ class _Columns:
 def long(found: Comparison) -> pd.DataFrame:
     """Return the key, column, before and after of every changed cell, by row and then column; JSON cells by path."""
     import numpy as np
+    import pandas as pd
 
     rows, columns = np.nonzero(found.mask)
     values = [np.empty(len(rows), dtype=object) for _ in range(2)]
@@ -66,7 +69,7 @@ def long(found: Comparison) -> pd.DataFrame:
     if found.paths:
         rows, names, values = _with_paths(found, rows, columns, names, values)
     result = _Columns(found.key_frame(found.before).iloc[rows].reset_index(drop=True))
-    result.add("column", names)
+    result.add("column", pd.array(names, dtype="str"))
     result.add("before", values[0])
     result.add("after", values[1])
     return result.frame()

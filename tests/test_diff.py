@@ -73,6 +73,14 @@ def test_changes_are_listed_cell_by_cell(before: pd.DataFrame, after: pd.DataFra
     assert list(found) == ["job", "column", "before", "after"]
 
 
+def test_missing_values_in_the_long_form_are_none() -> None:
+    """Cells of many types share a column, so one missing value serves them all; also where all others are text."""
+    found = diff(column("a", None), column(None, "b"), key="id").changed_long
+
+    assert found["before"].tolist() == ["a", None]
+    assert found["after"].tolist() == [None, "b"]
+
+
 def test_the_repr_is_the_summary(before: pd.DataFrame, after: pd.DataFrame) -> None:
     """One line, from held numbers."""
     found = diff(before, after, key="job")
