@@ -105,8 +105,26 @@ __all__ = [
 ]
 
 
-def panel(recording: Recording, reconciler: Reconciler | None = None) -> Panel:
+def panel(
+    recording: Recording,
+    reconciler: Reconciler | None = None,
+    *,
+    window: Window | None = None,
+    names: tuple[str, str] = ("recording", "reconciler"),
+    **options: object,
+) -> Panel:
     """Return a panel to choose a window by hand, replay it and look; see `replaykit.widgets.panel.Panel`.
+
+    Parameters
+    ----------
+    reconciler
+        The rules to replay. None only looks at what was recorded.
+    window
+        The window to begin with; None is the whole recording.
+    names
+        What your code calls the recording and the reconciler, for the call that the panel shows.
+    options
+        Further arguments of `replay`: ``ticks``, ``actions``, ``base``, ``params``, ``on_error``.
 
     Raises
     ------
@@ -117,4 +135,4 @@ def panel(recording: Recording, reconciler: Reconciler | None = None) -> Panel:
         from replaykit.widgets.panel import Panel
     except ImportError as exc:
         raise ImportError("rk.panel needs ipywidgets: pip install 'replaykit[notebook]'") from exc
-    return Panel(recording, reconciler)
+    return Panel(recording, reconciler, window=window, names=names, **options)
