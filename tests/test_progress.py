@@ -1,0 +1,51 @@
+"""Progress is for a person who waits: nothing of it may reach a notebook's checked outputs."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from replaykit import progress
+from replaykit.progress import Progress
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, kernel: Any) -> str:
+    """Return what a replay that takes ten seconds shows in a kernel."""
+    clock = iter(range(100))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    shell = SimpleNamespace(kernel=kernel)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    line = Progress("Replaying jobs")
+    for done in range(0, 1001, 100):
+        line.advance(done, 1000)
+    line.close()
+    return capsys.readouterr().err
+
+
+def test_front_end_with_a_person_sees_count_rate_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JupyterLab can answer input(); it gets a line that is wiped away at the end."""
+    text = shown(monkeypatch, capsys, kernel=SimpleNamespace(_allow_stdin=True))
+
+    assert "Replaying jobs: 500 of 1,000 events, 83/s, 6 s left" in text
+    assert text.endswith("\r" + " " * 78 + "\r")
+
+
+def test_nbval_and_nbconvert_see_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """They say that nobody can answer, and compare what a cell printed."""
+    assert shown(monkeypatch, capsys, kernel=SimpleNamespace(_allow_stdin=False)) == ""
+
+
+def test_script_whose_output_is_no_terminal_sees_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log file is no place for a line that rewrites itself."""
+    line = Progress("Replaying jobs")
+    line._started = line._last = -1e9
+    line.advance(1, 2)
+    line.close()
+
+    assert capsys.readouterr().err == ""
