@@ -12,7 +12,7 @@ from replaykit import connection
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.interrupt import interruptible
 from replaykit.rollback import read_only
-from replaykit.rows import Row
+from replaykit.rows import Row, plain
 from replaykit.sql import check_query, quote
 from replaykit.storage import arrow_column, load_arrow, load_table, storage_type
 from replaykit.tables import LazyTables
@@ -197,7 +197,7 @@ class History:
         if len(values) != len(names):
             raise QueryError(f"Key {excerpt(key)} has {len(values)} parts; the key of {table!r} is {list(names)}.")
         conditions = [f"v.{quote(name)} = $k{number}" for number, name in enumerate(names)]
-        return f"WHERE {' AND '.join(conditions)}", {f"k{number}": value for number, value in enumerate(values)}
+        return f"WHERE {' AND '.join(conditions)}", {f"k{number}": plain(value) for number, value in enumerate(values)}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
