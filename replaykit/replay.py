@@ -168,7 +168,10 @@ class Replay:
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        """The window's events with their ``step`` and ``applied_at``, in order of steps."""
+        """The window's events with their ``step`` and ``applied_at``, in order of steps.
+
+        Held from the start up to 100,000 events; beyond, read from the recording when first asked for.
+        """
         start, end = self.window.bounds()
         steps = self.history.frame("SELECT step, position, applied_at FROM steps WHERE input = 'event' ORDER BY step")
         rows = self.recording._arrow(

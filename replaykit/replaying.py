@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from replaykit.recording import Recording
     from replaykit.replay import Replay
 
+_HELD = 100_000  # events held in memory with the result
+
 __all__ = ["Replaying", "schedule_of", "typed"]
 
 
@@ -180,7 +182,7 @@ class Replaying:
 
         self.history.close_log(steps_table(engine))
         ticker = engine.ticker
-        return Replay(
+        run = Replay(
             recording=self.recording,
             reconciler=self.reconciler,
             digest=self.reconciler.digest(),
@@ -196,6 +198,10 @@ class Replaying:
             emitted=tuple((one.tick, one.action.kind, one.action.fields) for one in ticker.emissions),
             settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},
         )
+        _ = run.verdict  # judged now, so that a repr asks nothing and a closed recording takes nothing away
+        if self.plan.events <= _HELD:
+            _ = run.events
+        return run
 
 
 def _taken_up(projected: list[Any], instance: Any, params: Mapping[str, Any]) -> frozenset[str]:
