@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import linecache
-from contextlib import nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -134,7 +136,8 @@ def check_determinism(run: Replay) -> Determinism:
     -----
     ``state.now``, ``state.random``, ``state.new_id``, ``event.occurred_at`` and generators that a handler seeds itself
     are fine. A set is a finding where its order gets out, also if this window's results happen not to depend on it. Not
-    seen: iteration inside installed packages, ``id()``, object addresses, the order of files in a folder, threads.
+    seen: iteration inside installed packages, sets that become text inside other containers, what was read before (at
+    import, or kept in a global), ``id()``, object addresses, the order of files in a folder.
     """
     check = _Check(run)
     check.listen()
@@ -168,7 +171,7 @@ class _Check:
         self.orders.watched = Watched(self.run.reconciler, nullcontext, self.orders.drained)
         self.orders.watch_numpy = bool(self.listener.drew_numpy)
         ran, known = self.listener.ran.values(), self.functions.values()
-        with exchanged(ran, known, self.orders, self.orders.sites) as unchecked:
+        with exchanged(ran, known, self.orders, self.orders.sites) as unchecked, _deeper():
             differing = self._replayed(self.orders.watched)
         self.unchecked += [*unchecked, *self.orders.handed]
         self.reordered = () if self.differing else differing
@@ -220,6 +223,17 @@ class _Check:
         self.unchecked += [Unchecked(definition(f), f"it never ran: no {on} in this replay") for on, f in idle]
         number = len({id(function) for function in ran.values()})
         return Determinism(_findings(self.seen), _unchecked(self.unchecked), self.differing, self.reordered, number)
+
+
+@contextmanager
+def _deeper() -> Iterator[None]:
+    """Allow for the hooks' frames between the user's, so that what recurses still can."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before * 3)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _findings(seen: Seen) -> pd.DataFrame:

@@ -7,6 +7,7 @@ becomes text; ``call(site, f, ...)`` for ``f(...)``. A site's number leads to wh
 from __future__ import annotations
 
 import ast
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ HOOK = "replaykit: the hook goes here"
 # A frame between these and their caller would change what they do.
 _NEAR = frozenset("super locals globals vars dir eval exec breakpoint currentframe _getframe stack".split())
 _TRANSPARENT = frozenset({"list", "tuple", "map", "filter", "iter", "chain", "from_iterable"})
+_NOBODY = -1
+_SORTED_NEXT = "_sorted_next"
 _COMPREHENSIONS = (ast.GeneratorExp, ast.ListComp, ast.DictComp)
 
 
@@ -27,11 +30,16 @@ class Site:
 
     place: Place
     owner: int | None = None
-    """The call that decides whether an order matters here: ``sorted(x for x in s)`` does not care."""
+    """The call that decides whether an order matters here: ``sorted(x for x in s)`` does not care. -1: it does not."""
 
 
 def rewritten(tree: ast.Module, file: str, sites: list[Site]) -> ast.Module:
     """Return the tree with calls of a method of `HOOK` in it, a constant to be exchanged; adds to `sites`."""
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            statements = getattr(node, name, None)
+            if isinstance(statements, list):
+                _mark_sorted_next(statements)
     return _Rewriter(file, sites).visit(tree)  # type: ignore[no-any-return]
 
 
@@ -134,8 +142,9 @@ class _Rewriter(ast.NodeTransformer):
         return self._comprehension(node, "stir")  # type: ignore[no-any-return]
 
     def visit_For(self, node: ast.For) -> ast.AST:
+        method = "stir" if not node.orelse and _is_order_free(node.body) else "iterate"
         self.generic_visit(node)
-        node.iter = self._hooked(node.iter, "iterate", [node.iter])
+        node.iter = self._hooked(node.iter, method, [node.iter])
         return node
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
@@ -158,6 +167,9 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        if hasattr(node.value, _SORTED_NEXT):
+            node.value = self._argument(node.value, _NOBODY)
+            return node
         self.generic_visit(node)
         taken_apart = [isinstance(one, (ast.Tuple, ast.List)) or _is_slice(one) for one in node.targets]
         if all(taken_apart):
@@ -186,6 +198,42 @@ def _called(node: ast.Call) -> str | None:
     """Return the last part of the name that is called."""
     name: str | None = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
     return name
+
+
+def _mark_sorted_next(statements: list[Any]) -> None:
+    """Mark what is made into a list that the next statement sorts: ``x = list(s); x.sort()``."""
+    for one, two in itertools.pairwise(statements):
+        if not (isinstance(one, ast.Assign) and isinstance(two, ast.Expr) and isinstance(two.value, ast.Call)):
+            continue
+        target, called = one.targets[0], two.value.func
+        if not two.value.keywords and isinstance(target, ast.Name) and ast.unparse(called) == f"{target.id}.sort":
+            setattr(one.value, _SORTED_NEXT, True)
+
+
+def _is_order_free(body: list[ast.stmt]) -> bool:
+    """Return whether a loop only fills sets and counts, or only asks whether there is a member such that."""
+    found = [one for statement in body for one in _effects(statement)]
+    constants = {ast.dump(one) for one in found if isinstance(one, ast.Return)}
+    if constants:
+        return len(constants) == 1 and all(isinstance(one, ast.Return) and _is_constant(one.value) for one in found)
+    return all(_only_gathers(one) for one in found)
+
+
+def _effects(statement: ast.stmt) -> list[ast.stmt]:
+    if isinstance(statement, ast.If):
+        return [one for inner in (*statement.body, *statement.orelse) for one in _effects(inner)]
+    return [] if isinstance(statement, (ast.Pass, ast.Continue)) else [statement]
+
+
+def _is_constant(value: ast.expr | None) -> bool:
+    return value is None or isinstance(value, ast.Constant)
+
+
+def _only_gathers(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.AugAssign):
+        return isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, int)
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in ("add", "discard")
 
 
 def _is_slice(target: ast.expr) -> bool:

@@ -107,7 +107,7 @@ class Listener:
 
 
 def _label(source: str, between: FrameType | None) -> str:
-    if between is None or source.endswith("without a seed"):
+    if between is None or source.endswith("without a seed") or between.f_code.co_filename == "<string>":
         return source
     module, name = _module(between), between.f_code.co_qualname
     if module in _PLAIN_LABELS:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit import chance
 from replaykit.exchanged import Unchecked
-from replaykit.watched import Place, Seen, UserCode, Watched, definition
+from replaykit.watched import Place, Seen, UserCode, Watched, called_code, definition
 
 if TYPE_CHECKING:
     from replaykit.instrumented import Site
@@ -41,6 +41,7 @@ _LOOKING = (len, isinstance, issubclass, type, id, hash, bool, callable, print, 
 _HARMLESS = _CAREFREE | frozenset(map(id, _LOOKING))
 _CONTAINERS = (list, dict, set, frozenset, tuple, str, bytes, collections.deque)
 _CALLED = frozenset({BuiltinFunctionType, MethodType, functools.partial})
+_CACHE = functools._lru_cache_wrapper
 _MOST_POPPED = 1000
 
 
@@ -107,10 +108,12 @@ class Orders:
         """Call `function`, with sets in another order if it lets their order out."""
         if self._off:
             return function(*given, **named)
-        if getattr(function, "__func__", function).__class__ is FunctionType and _code(function) in self._user:
+        if getattr(function, "__func__", function).__class__ is FunctionType and called_code(function) in self._user:
             result = function(*given, **named)
             self._decide(site, function, named, result)
             return result
+        if getattr(function, "__func__", function).__class__ is _CACHE:
+            self._remembered(function)
         if isinstance(getattr(function, "__self__", None), set) and function.__name__ == "pop":
             return self._popped(site, function)
         self._seeded.add(self.watched.state.random)
@@ -181,7 +184,7 @@ class Orders:
         """Report a clock that is handed to C code, which may call it where no profile function looks."""
         for one in (*given, *named.values()) if named else given:
             if type(one) in _CALLED and one is not hash:
-                source = chance.handed_source(one, (None,), {}, self._seeded) if _is_compiled(function) else None
+                source = chance.handed_source(one, (None,), {}, self._seeded) if called_code(function) is None else None
                 if source is not None:
                     self._note(f"{source} through {_name(function)}", site)
 
@@ -197,6 +200,14 @@ class Orders:
         if change is None:
             return given, named
         return tuple(map(change, given)), {name: change(one) for name, one in named.items()}
+
+    def _remembered(self, function: Any) -> None:
+        """Say that a cache answers: what its function did when it ran is not seen again."""
+        place, code = definition(function), called_code(function.__wrapped__)
+        if code in self._user and function.cache_info().hits:
+            self.handed[
+                Unchecked(place, "its results are cached, and it did not run again; try cache_clear() before")
+            ] = None
 
     def _popped(self, site: int, pop: Any) -> Any:
         """Pop another member than Python would."""
@@ -254,26 +265,15 @@ class Orders:
 
     def _hand_over(self, site: int, function: Any) -> None:
         """Say that a set went where its iteration can't be seen."""
-        code = _code(function)
+        code = called_code(function)
         module = str(getattr(function, "__module__", "") or "").partition(".")[0]
-        if (code is not None and code in self._user) or module in ("replaykit", "copy", "typing", "logging"):
+        if code in self._user or module in ("replaykit", "copy", "typing", "logging"):
             return
         if hasattr(function, "__dataclass_fields__") or hasattr(function, "_fields"):
             return
         place = self.sites[site].place
         reason = f"a set was handed to {_name(function)}, whose iteration can't be seen; hand it sorted(...)"
         self.handed[Unchecked(Place(place.file, place.line, place.function), reason)] = None
-
-
-def _code(function: Any) -> Any:
-    """Return the Python code that calling a function, method, class or object runs; None if there is none."""
-    kind: Any = function if isinstance(function, type) else None
-    target = kind.__init__ if kind is not None else getattr(function, "__func__", function)
-    return getattr(target, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
-
-
-def _is_compiled(function: Any) -> bool:
-    return _code(function) is None
 
 
 def _lets_out(function: Any, owner: Any) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from replaykit.reconciler import Reconciler
 
-__all__ = ["Place", "Seen", "UserCode", "Watched", "code_of", "definition", "functions_of"]
+__all__ = ["Place", "Seen", "UserCode", "Watched", "called_code", "code_of", "definition", "functions_of"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class UserCode:
         self._folders = tuple(folders - set(self._libraries))
         self._known: dict[str, bool] = {}
 
-    def __contains__(self, code: CodeType) -> bool:
+    def __contains__(self, code: CodeType | None) -> bool:
+        if code is None:
+            return False
         name = code.co_filename
         found = self._known.get(name)
         if found is None:
@@ -162,3 +164,12 @@ def definition(function: Callable[..., Any]) -> Place:
     if code is None:
         return Place("", 0, getattr(function, "__qualname__", type(function).__name__))
     return Place(code.co_filename, code.co_firstlineno, code.co_qualname)
+
+
+def called_code(function: Any) -> CodeType | None:
+    """Return the Python code that calling a function, method, class or object runs; None if it is compiled."""
+    kind: Any = function if isinstance(function, type) else None
+    target = kind.__init__ if kind is not None else getattr(function, "__func__", function)
+    call = getattr(type(function), "__call__", None)  # noqa: B004
+    code = getattr(target, "__code__", None) or getattr(call, "__code__", None)
+    return code if isinstance(code, CodeType) else None

@@ -29,6 +29,7 @@ import collections, functools, heapq, itertools, json, logging, math, os, random
 import datetime as datetimes
 import numpy as np
 import pandas as pd
+from dataclasses import field, make_dataclass
 from datetime import date, datetime, datetime as dt, timedelta
 from os import urandom
 from random import choice, random as draw
@@ -139,6 +140,8 @@ ALIASES = {
     "collections.defaultdict(time.time)['x']": "time.time through collections.defaultdict",
     "sorted([1], key=lambda x: random.random())": "random.random",
     "hash('text')": "hash of text",
+    "eval('time.time()')": "time.time",
+    "make_dataclass('D', [('at', str, field(default_factory=datetime.now))])()": "datetime.now",
 }
 LEAKS = [
     "value = ''\nfor x in names(): value += x\nvalue",
@@ -155,6 +158,9 @@ LEAKS = [
     "[*names()]",
     "(lambda *parts: parts)(*names())",
     "a, b, *c = names()\na",
+    "found = []\nfor x in names():\n    if x != 'a': found.append(x)\nfound",
+    "def first():\n    for x in names():\n        if x > 'a': return x\nfirst()",
+    "parts = list(names())\nparts.sort(key=len)\nparts",
     "parts = []\nparts += names()\nparts",
     "parts = []\nparts.extend(names())\nparts",
     "parts = [1]\nparts[1:] = names()\nparts",
@@ -201,6 +207,10 @@ HARMLESS = [
     "sorted(set().union(*[names()], names()))",
     "sorted({*names(), 'z'})",
     "list({'a'})",
+    "parts = list(names())\nparts.sort()\nparts",
+    "seen, n = set(), 0\nfor x in names():\n    if x != 'a': seen.add(x.upper())\n    n += 1\nsorted(seen)",
+    "def has(what):\n    for x in names():\n        if x == what: return True\n    return False\nhas('c')",
+    "def depth(n): return 0 if n == 0 else 1 + depth(n - 1)\ndepth(600)",
     "parts = {}\nparts.setdefault('x', names()).add('z')\nlen(parts)",
     "len(state['t'].find(k=names()))",
     "isinstance(names(), set)",
@@ -491,6 +501,23 @@ def test_a_set_handed_to_a_package_is_said_to_be_unchecked(recording: rk.Recordi
 
     assert found.ok
     assert "a set was handed to pandas.core.series.Series.isin" in found.unchecked["reason"].iloc[0]
+
+
+CACHED = """
+@functools.lru_cache
+def started(): return time.time()
+@jobs.apply("k1")
+def one(state, event): state["t"].insert(k="x", v=str(started()))
+"""
+
+
+def test_what_a_cache_answers_is_said_to_be_unchecked(recording: rk.Recording) -> None:
+    """The clock was read once, in the first replay, and will be read again in the next process."""
+    found = checked(recording, CACHED)
+
+    assert found.ok
+    assert list(found.unchecked["function"]) == ["started"]
+    assert "cached" in found.sentence
 
 
 def test_a_profile_function_is_put_back(recording: rk.Recording) -> None:
