@@ -35,13 +35,13 @@ import json, sys, time
 import datacompy, polars
 before, after = (polars.read_ipc(path, memory_map=False) for path in sys.argv[1:3])
 seconds = []
-for _ in range(int(sys.argv[3])):
+for _ in range(2):
     start = time.perf_counter()
     found = datacompy.PolarsCompare(before, after, join_columns="id")
     seconds.append(time.perf_counter() - start)
 shared = found.intersect_rows.height
 print(json.dumps({
-    "seconds": seconds, "added": found.df2_unq_rows.height, "removed": found.df1_unq_rows.height,
+    "seconds": seconds[1], "added": found.df2_unq_rows.height, "removed": found.df1_unq_rows.height,
     "changed": shared - found.count_matching_rows(),
 }))
 """
@@ -95,50 +95,61 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def datacompy(before: pd.DataFrame, after: pd.DataFrame, repeats: int) -> tuple[float, dict[str, int]] | None:
-    """Return the median seconds and counts of datacompy on polars, or None where it is not installed."""
-    if not (PEERS / "datacompy").exists():
-        return None
+def write_arrow(frame: pd.DataFrame, path: str) -> None:
+    """Write a frame for the process of datacompy."""
     import pyarrow as pa
 
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [str(Path(folder) / f"{name}.arrow") for name in ("before", "after")]
-        for path, frame in zip(paths, (before, after), strict=True):
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            with pa.ipc.new_file(path, table.schema) as file:
-                file.write_table(table)
-        output = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", _DATACOMPY, *paths, str(repeats)],
-            env={**os.environ, "PYTHONPATH": str(PEERS)},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table)
+
+
+def datacompy(paths: list[str]) -> tuple[float, dict[str, int]]:
+    """Return the seconds and counts of datacompy on polars: of its second run, since the first one warms up."""
+    output = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _DATACOMPY, *paths],
+        env={**os.environ, "PYTHONPATH": str(PEERS)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     found = json.loads(output)
-    return statistics.median(found.pop("seconds")), found
+    return found.pop("seconds"), found
 
 
 def run(rows: int = ROWS, repeats: int = 5) -> list[dict[str, Any]]:
-    """Return one line for each peer: name, seconds, peer (seconds), ratio, aim. Raises if two of them disagree."""
+    """Return one line for each peer: name, seconds, peer (seconds), ratio, aim. Raises if two of them disagree.
+
+    The peers take turns, so that a busy machine slows them alike; each figure is the median.
+    """
     before, after = frames(rows)
-    ours, hand = [], []
-    for _ in range(repeats):
-        # In turn, so that a busy machine slows both.
-        seconds, found = timed(lambda: diff(before, after, key="id"))
-        ours.append(seconds)
-        seconds, expected = timed(lambda: by_hand(before, after))
-        hand.append(seconds)
-        _agree("full join by hand", counts(found), expected)
-    mine, theirs = statistics.median(ours), statistics.median(hand)
-    size = f"diff {rows:,} x 20"
-    lines = [_line(f"{size} / exact full join by hand", mine, theirs, mine / theirs, "<= 1.5")]
-    peer = datacompy(before, after, repeats)
-    if peer is None:
-        missing = "not installed: python -m benchmarks.bench_diff --install-peers"
-        return [*lines, _line(f"{size}, datacompy on polars / ours", mine, None, None, f">= 2 ({missing})")]
-    _agree("datacompy", counts(found), peer[1])
-    lines.append(_line(f"{size}, datacompy on polars / ours", mine, peer[0], peer[0] / mine, ">= 2"))
-    return lines
+    has_datacompy = (PEERS / "datacompy").exists()
+    seconds: dict[str, list[float]] = {"ours": [], "hand": [], "datacompy": []}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder) / f"{name}.arrow") for name in ("before", "after")]
+        if has_datacompy:
+            write_arrow(before, paths[0])
+            write_arrow(after, paths[1])
+        for _ in range(repeats):
+            spent, found = timed(lambda: diff(before, after, key="id"))
+            seconds["ours"].append(spent)
+            spent, expected = timed(lambda: by_hand(before, after))
+            seconds["hand"].append(spent)
+            _agree("full join by hand", counts(found), expected)
+            if has_datacompy:
+                spent, expected = datacompy(paths)
+                seconds["datacompy"].append(spent)
+                _agree("datacompy", counts(found), expected)
+    return _lines(f"diff {rows:,} x 20", {name: statistics.median(spent) for name, spent in seconds.items() if spent})
+
+
+def _lines(size: str, median: dict[str, float]) -> list[dict[str, Any]]:
+    ours, hand, other = median["ours"], median["hand"], median.get("datacompy")
+    missing = "" if other else " (not installed: python -m benchmarks.bench_diff --install-peers)"
+    return [
+        _line(f"{size}: ours / exact full join by hand", ours, hand, ours / hand, "<= 1.5"),
+        _line(f"{size}: datacompy on polars / ours", ours, other, other and other / ours, f">= 2{missing}"),
+    ]
 
 
 def _line(name: str, seconds: float, peer: float | None, ratio: float | None, aim: str) -> dict[str, Any]:
