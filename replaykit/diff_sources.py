@@ -175,11 +175,28 @@ def _arrow_table(value: Any, side: str) -> Any:
     if hasattr(value, "to_arrow_table"):
         return value.to_arrow_table()
     if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__"):
-        return pa.table(value)
+        table = pa.table(value)
+        return pa.table([_without_views(column) for column in table.columns], names=table.column_names)
     raise QueryError(
         f"Can't diff {side}, a {type(value).__name__}. Pass a DataFrame, Arrow table, DuckDB relation, "
         "a dict of those, a Snapshot, a Moment or a Replay."
     )
+
+
+def _without_views(column: Any) -> Any:
+    """Return the column without string views, which polars writes and Arrow can't decode from a dictionary."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_dictionary(kind) and pa.types.is_string_view(kind.value_type):
+        chunks = [
+            pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_string()))
+            for chunk in column.chunks
+        ]
+        return pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.large_string()))
+    return column
 
 
 def _index_names(frame: pd.DataFrame, side: str) -> tuple[Hashable, ...]:
@@ -237,6 +254,8 @@ def tables_of(value: object) -> TablesAndKeys | None:
     if isinstance(value, Mapping):
         return TablesAndKeys(dict(value), {})
     tables = getattr(value, "tables", None)
+    if tables is None and getattr(value, "after", None) is not None:
+        return tables_of(value.after)  # type: ignore[attr-defined]  # a run counts as the state it ended in
     if isinstance(tables, Mapping):
         return TablesAndKeys(dict(tables), _keys_of(value))
     if isinstance(tables, Iterable) and hasattr(value, "__getitem__"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType, SimpleNamespace
@@ -500,6 +501,24 @@ def test_arrow_tells_nan_from_null() -> None:
     assert not diff(old, new.to_pandas(), key="id")
 
 
+def test_polars_frames_and_readers_are_tables(before: pd.DataFrame, after: pd.DataFrame) -> None:
+    """Whatever speaks Arrow; polars writes string views and categories of them."""
+    polars = pytest.importorskip("polars")
+    old = polars.from_pandas(before).with_columns(polars.col("status").cast(polars.Categorical))
+    reader = pa.Table.from_pandas(after, preserve_index=False).to_reader()
+
+    assert diff(old, reader, key="job").summary == "1 added, 1 removed, 2 changed in 2 columns"
+
+
+def test_threads_can_diff_at_once() -> None:
+    """A panel replays and diffs in a worker thread, while the notebook may do the same."""
+    old = pd.DataFrame({"id": range(5_000), "x": 0})
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: len(diff(old, old.assign(x=(old["id"] < n).astype(int)), key="id")), range(40)))
+
+    assert found == list(range(40))
+
+
 def test_types_of_the_engine_are_compared() -> None:
     """Structs, lists, intervals, HUGEINT, UUID, TIME and TIMESTAMPTZ, as DuckDB hands them out."""
     connection = duckdb.connect()
@@ -587,6 +606,13 @@ def test_several_tables_are_diffed_at_once(before: pd.DataFrame, after: pd.DataF
     assert found.changed_long["key"].tolist() == ['{"job": "a"}', '{"job": "b"}']
     with pytest.raises(QueryError, match=r"no table 'job'; its tables are \['jobs', 'xs'\]"):
         found["job"]
+
+
+def test_a_run_counts_as_the_state_it_ended_in(before: pd.DataFrame, after: pd.DataFrame) -> None:
+    """What did the other rules do differently?"""
+    runs = [SimpleNamespace(after=tables(jobs=frame)) for frame in (before, after)]
+
+    assert diff(*runs)["jobs"].summary == diff(before, after, key="job").summary
 
 
 def test_a_table_on_one_side_counts_as_empty_on_the_other(before: pd.DataFrame) -> None:
