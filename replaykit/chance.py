@@ -47,8 +47,9 @@ class Seeded:
         self._kept: dict[int, Any] = {}
 
     def add(self, generator: Any) -> None:
-        """Note one."""
-        self._kept[id(generator)] = generator
+        """Note one, if there is one."""
+        if generator is not None:
+            self._kept[id(generator)] = generator
 
     def __contains__(self, generator: Any) -> bool:
         return id(generator) in self._kept

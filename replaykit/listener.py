@@ -81,7 +81,7 @@ class Listener:
 
     def _called(self, frame: FrameType, function: Any) -> None:
         owner = function.__self__
-        if isinstance(owner, random.Random) and (owner is self.watched.state.random or owner in self.seeded):
+        if isinstance(owner, random.Random) and (owner is self.watched.own_random or owner in self.seeded):
             return
         source = builtin_source(function)
         if source is not None:

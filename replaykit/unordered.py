@@ -116,7 +116,7 @@ class Orders:
             self._remembered(function)
         if isinstance(getattr(function, "__self__", None), set) and function.__name__ == "pop":
             return self._popped(site, function)
-        self._seeded.add(self.watched.state.random)
+        self._seeded.add(self.watched.own_random)
         source = chance.compiled_source(function, given, named, self._seeded)
         if source is not None:
             self._note(source, site)

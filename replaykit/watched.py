@@ -104,6 +104,13 @@ class Watched:
         """The step the running function sees."""
         return int(self.state.step) if self.running else 0
 
+    @property
+    def own_random(self) -> Any:
+        """The generator of the state the running function sees; None as long as nobody asked for it."""
+        # Asking for `state.random` would make one, and a rule that draws is evaluated at every tick.
+        held = vars(self.state) if self.running else {}
+        return held.get("_random") or held.get("random")
+
     def _declared(self, one: Any, on: str) -> Any:
         if one.function is None:
             return one
@@ -124,6 +131,7 @@ class Watched:
                 self.state = None
 
         watched.__qualname__ = name
+        watched.__wrapped__ = function  # type: ignore[attr-defined]  # whoever looks into rules looks at the user's own
         return watched
 
     def frames(self, frame: FrameType | None) -> Iterator[FrameType]:

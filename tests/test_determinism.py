@@ -329,6 +329,10 @@ def late_rule(state, now):
         since = now - datetime.fromisoformat(row["v"])
         if max(since, timedelta(0)) >= timedelta(seconds=9) and since.total_seconds() < 50 and sum([1, 2]) == 3:
             yield rk.Action("late", k=row["k"], seen=len({1, 2}))
+@jobs.rule("drawn", key="k")
+def drawn(state, now):
+    if now >= datetime(2026, 3, 26, 6, 1) and state["t"]:
+        yield rk.Action("drawn", k=state.random.choice("xyz"))
 """
 
 
@@ -338,7 +342,7 @@ def test_a_clock_that_is_followed_over_quiet_stretches_stays_followed(recording:
 
     assert found.ok, found.sentence
     assert found.differing == found.reordered == ()
-    assert found.functions == 2
+    assert found.functions == 3
 
 
 RULES = """
