@@ -170,7 +170,7 @@ class Masking:
         relation = intake.stage("masked", f"{query} LIMIT 0")
         last = sum(part.rows for part in table.parts)
         for first in range(1, last + 1, _SLICE):
-            piece = intake.connection.execute(f"{query} WHERE {table.row} BETWEEN {first} AND {first + _SLICE - 1}")
+            piece = intake.connection.sql(f"{query} WHERE {table.row} BETWEEN {first} AND {first + _SLICE - 1}")
             self._add(relation, piece.to_arrow_table(), places, intake)
         columns = tuple(
             Column(column.name, f"c{place}", "VARCHAR" if column.name in rules else column.type)

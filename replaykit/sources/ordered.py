@@ -157,8 +157,8 @@ def _write(plan: Ordered, keys: Sequence[str], condition: str | None, sort: bool
             query = f"{create}CAST({plan.table.row} AS BIGINT) AS position, {reads} {source}"
         else:
             query = f"{create}row_number() OVER () AS position, {reads} {source}"
-        if len(columns) > _WIDE:  # the search for common expressions is quadratic in the number of columns
-            intake.connection.execute("SET disabled_optimizers = 'common_subexpressions'")
+        if len(columns) > _WIDE:  # quadratic in the number of columns
+            intake.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
         intake.connection.execute(query)
         intake.connection.execute("RESET disabled_optimizers")
     except duckdb.Error as error:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 DAY = "2026-03-26T08:00:00Z"
 
 
-@pytest.mark.parametrize("name", ["user", "group", "end", "case:concept:name", 'a "quoted" name', "with space", "select", "ü"])
+@pytest.mark.parametrize(
+    "name", ["user", "group", "end", "case:concept:name", 'a "quoted" name', "with space", "select", "ü"]
+)
 def test_any_column_name_is_usable_by_item_access(name: str) -> None:
     """Names are somebody else's; only `sql.quote` touches them."""
     recording = rk.load(pd.DataFrame({"time": [DAY], name: ["x"]}))
@@ -42,7 +44,12 @@ def test_a_name_that_occurs_twice_is_an_error_naming_it(kind: str, write: Write,
     table = pa.table([[DAY], ["x"], ["y"]], names=["time", "b", "b"])
     pq.write_table(table, tmp_path / "t.parquet")
     frame = pd.DataFrame([[DAY, "x", "y"]], columns=["time", "b", "b"])
-    source = {"csv": write("t.csv", "time,b,b\n1,2,3\n"), "frame": frame, "arrow": table, "parquet": tmp_path / "t.parquet"}
+    source = {
+        "csv": write("t.csv", "time,b,b\n1,2,3\n"),
+        "frame": frame,
+        "arrow": table,
+        "parquet": tmp_path / "t.parquet",
+    }
 
     with pytest.raises(rk.LoadError, match=r"more than one column called \['b'\]"):
         rk.load(source[kind])
@@ -80,7 +87,7 @@ def test_a_table_without_ids_is_loaded_and_said() -> None:
 
 
 def test_numeric_text_sorts_as_numbers_unless_declared_as_text() -> None:
-    """"10" comes before "9" as text, which is never what an event number means."""
+    """Text "10" comes before "9" as text, which is never what an event number means."""
     frame = pd.DataFrame({"time": [DAY] * 2, "n": ["10", "9"]})
 
     numbers = rk.load(frame, order="sequence", sequence="n")
@@ -101,7 +108,9 @@ def test_many_events_in_one_second_keep_the_declared_order_and_are_counted() -> 
 
 def test_time_that_runs_backwards_in_the_file_is_put_in_order_and_counted() -> None:
     """Ties keep their order in the file."""
-    recording = rk.load(pd.DataFrame({"time": ["2026-01-02", "2026-01-01", "2026-01-02", "2026-01-01"], "n": [1, 2, 3, 4]}))
+    recording = rk.load(
+        pd.DataFrame({"time": ["2026-01-02", "2026-01-01", "2026-01-02", "2026-01-01"], "n": [1, 2, 3, 4]})
+    )
 
     assert recording.events["n"].tolist() == [2, 4, 1, 3]
     assert recording.report.counts["events_steps_back_in_source"] == 2
@@ -121,7 +130,9 @@ def test_time_that_runs_backwards_in_the_declared_sequence_is_counted() -> None:
 
 def test_absent_and_null_stay_different_in_a_payload(write: Write) -> None:
     """A struct made from all rows would hold null for both."""
-    path = write("t.jsonl", f'{{"time":"{DAY}","payload":{{"a":null}}}}\n{{"time":"{DAY}","payload":{{"b":[1,{{"c":2}}]}}}}\n')
+    path = write(
+        "t.jsonl", f'{{"time":"{DAY}","payload":{{"a":null}}}}\n{{"time":"{DAY}","payload":{{"b":[1,{{"c":2}}]}}}}\n'
+    )
 
     recording = rk.load(path)
 
@@ -204,7 +215,9 @@ def test_a_cut_last_line_is_a_reject_at_its_line(name: str, text: str, place: in
     assert recording.rejects[["place", "reason"]].values.tolist() == [[place, "last line is cut off"]]
 
 
-@pytest.mark.parametrize(("name", "text"), [("t.csv", ""), ("t.csv", "time,kind\n"), ("t.jsonl", ""), ("t.jsonl", "\n\n")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("t.csv", ""), ("t.csv", "time,kind\n"), ("t.jsonl", ""), ("t.jsonl", "\n\n")]
+)
 def test_an_empty_file_is_an_empty_recording(name: str, text: str, write: Write) -> None:
     """It says something, too: nothing happened, or nothing was recorded."""
     recording = rk.load(write(name, text))
@@ -225,7 +238,7 @@ def test_words_for_nothing_stay_text_and_are_said(write: Write) -> None:
 
 
 def test_nan_in_a_frame_is_null_and_infinity_stays() -> None:
-    """pandas writes NaN for a missing number."""
+    """A frame holds NaN for a missing number."""
     recording = rk.load(pd.DataFrame({"time": [DAY] * 3, "x": [1.5, float("nan"), float("inf")]}))
 
     assert recording._fetch("SELECT x FROM events ORDER BY position") == [(1.5,), (None,), (float("inf"),)]
@@ -233,13 +246,19 @@ def test_nan_in_a_frame_is_null_and_infinity_stays() -> None:
 
 
 def test_csv_values_are_typed_only_where_nothing_is_lost(write: Write) -> None:
-    """"007" is a name, "1.50" is a price, 1.5 is a number."""
+    """Text "007" is a name, "1.50" is a price, 1.5 is a number."""
     text = f"time,code,price,n,x,yes\n{DAY},007,1.50,-7,1.5,true\n{DAY},8,2.00,,2.25,false\n"
 
     recording = rk.load(write("t.csv", text))
 
     types = recording.columns("events")
-    assert [types[name] for name in ("code", "price", "n", "x", "yes")] == ["VARCHAR", "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"]
+    assert [types[name] for name in ("code", "price", "n", "x", "yes")] == [
+        "VARCHAR",
+        "VARCHAR",
+        "BIGINT",
+        "DOUBLE",
+        "BOOLEAN",
+    ]
     assert recording.events["code"].tolist() == ["007", "8"]
 
 
@@ -303,7 +322,7 @@ def test_a_missing_path_is_an_error_that_lists_its_folder(write: Write) -> None:
 
 
 def test_a_directory_is_an_error_that_shows_a_glob(write: Write) -> None:
-    """pandas would read a folder of Parquet; which files was meant is not ours to say."""
+    """A reader might take all of it; which files was meant is not ours to say."""
     path = write("t.csv", "time\n")
 
     with pytest.raises(rk.LoadError, match=r"is a directory; it holds \['t.csv'\].*glob"):
@@ -313,15 +332,15 @@ def test_a_directory_is_an_error_that_shows_a_glob(write: Write) -> None:
 @pytest.mark.parametrize("content", [os.urandom(50) + b"\0" * 50, b"PK\x03\x04\0\0rest", b"PAR1 but no more\0"])
 def test_a_binary_file_is_a_clear_error(content: bytes, write: Write) -> None:
     """Not pages of mojibake, and not a traceback of the reader."""
-    with pytest.raises(rk.LoadError, match="binary|can't be read"):
+    with pytest.raises(rk.LoadError, match=r"binary|can't be read"):
         rk.load(write("t.bin", content))
 
 
 def test_a_format_we_read_otherwise_is_named(write: Write) -> None:
     """SQLite needs a table, a recording is opened."""
-    with pytest.raises(rk.LoadError, match="rk.sqlite"):
+    with pytest.raises(rk.LoadError, match=r"rk\.sqlite"):
         rk.load(write("town.db", b"SQLite format 3\0" + bytes(100)))
-    with pytest.raises(rk.LoadError, match="rk.open"):
+    with pytest.raises(rk.LoadError, match=r"rk\.open"):
         rk.load(write("x.db", bytes(8) + b"DUCK" + bytes(100)))
 
 
@@ -348,7 +367,14 @@ def test_containers_in_a_frame_stay_json() -> None:
 
 def test_categories_mixed_objects_and_the_index_are_read() -> None:
     """Any dtype somebody has."""
-    frame = pd.DataFrame({"time": [DAY] * 2, "c": pd.Categorical(["u", None]), "m": [1, "x"], "p": pd.period_range("2026", periods=2, freq="M")})
+    frame = pd.DataFrame(
+        {
+            "time": [DAY] * 2,
+            "c": pd.Categorical(["u", None]),
+            "m": [1, "x"],
+            "p": pd.period_range("2026", periods=2, freq="M"),
+        }
+    )
     frame.index = pd.Index(["i", "j"], name="who")
 
     recording = rk.load(frame)
@@ -372,7 +398,9 @@ def test_nested_parquet_columns_become_json(tmp_path: Path) -> None:
 def test_ten_thousand_columns_are_loaded(write: Write) -> None:
     """Wide exports exist."""
     names = [f"c{n}" for n in range(10_000)]
-    recording = rk.load(write("t.csv", ",".join(["time", *names]) + "\n" + ",".join([DAY, *("1" for _ in names)]) + "\n"))
+    recording = rk.load(
+        write("t.csv", ",".join(["time", *names]) + "\n" + ",".join([DAY, *("1" for _ in names)]) + "\n")
+    )
 
     assert len(recording.columns("events")) == 10_005
 
@@ -391,4 +419,4 @@ def test_a_key_with_odd_characters_is_a_column(write: Write) -> None:
 
     recording = rk.load(path)
 
-    assert recording._fetch("SELECT \"a/b\", \"c~d\", \"e.f\", \"g\"\"h\", \"column\", \" \" FROM events") == [(0, 1, 2, 3, 4, 5)]
+    assert recording._fetch('SELECT "a/b", "c~d", "e.f", "g""h", "column", " " FROM events') == [(0, 1, 2, 3, 4, 5)]

@@ -54,7 +54,9 @@ def test_several_formats_in_one_column_are_one_time_and_said() -> None:
 
 def test_digits_after_microseconds_are_cut_and_counted() -> None:
     """Rounding would move an event past its cause; trailing zeros lose nothing."""
-    found, recording = times(["2026-03-26T08:00:00.123Z", "2026-03-26T08:00:00.123456999Z", "2026-03-26T08:00:01.123456000Z"])
+    found, recording = times(
+        ["2026-03-26T08:00:00.123Z", "2026-03-26T08:00:00.123456999Z", "2026-03-26T08:00:01.123456000Z"]
+    )
 
     assert found == ["2026-03-26 08:00:00.123", "2026-03-26 08:00:00.123456", "2026-03-26 08:00:01.123456"]
     assert recording.report.counts["truncated_times"] == 1
@@ -129,7 +131,9 @@ def test_an_empty_time_is_a_reject(text: str | None) -> None:
     assert recording.rejects["reason"].tolist() == ["time is empty"]
 
 
-@pytest.mark.parametrize("text", ["2026-02-30", "2026-03-26T08:00:61Z", "infinity", "epoch", "yesterday", "08:00", "0000-01-01"])
+@pytest.mark.parametrize(
+    "text", ["2026-02-30", "2026-03-26T08:00:61Z", "infinity", "epoch", "yesterday", "08:00", "0000-01-01"]
+)
 def test_an_impossible_time_is_a_reject_with_its_text(text: str) -> None:
     """The row is kept where one can see why it was left out."""
     _, recording = times(["2026-03-26T08:00:00Z", text])
