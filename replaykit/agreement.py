@@ -20,6 +20,9 @@ __all__ = ["CELLS", "CHECKS", "against_actions", "against_snapshot"]
 
 _BLAMED = 200  # differing cells whose step is looked up; the rest are counted
 
+_BASE = {"step": None, "caused_by": "base", "event_id": None}
+_NOTHING = {"step": None, "caused_by": None, "event_id": None}
+
 CHECKS = ["against", "table", "rows", "differing_rows", "differing_cells", "first_step", "agrees"]
 CELLS = ["against", "table", "key", "column", "recorded", "replayed", "step", "caused_by", "event_id"]
 
@@ -62,53 +65,52 @@ def _step_of(run: Replay, snapshot: RecordedSnapshot) -> int:
     return int(found[0][0])
 
 
-def _cells(  # noqa: PLR0917 - one place calls it
+def _cells(
     run: Replay, snapshot: RecordedSnapshot, name: str, key: tuple[str, ...], found: Any, step: int
 ) -> Iterator[dict[str, Any]]:
-    against = f"snapshot {snapshot.number}"
-    budget = _BLAMED
-    for row in found.changed_long.head(budget).to_dict("records"):
-        blamed = _blame(run, name, key, tuple(row[k] for k in key), str(row["column"]).partition(".")[0], step)
-        yield {
-            **_cell(against, name, key, row),
-            "column": row["column"],
-            "recorded": row["before"],
-            "replayed": row["after"],
-            **blamed,
-        }
+    """Yield the differing cells of a table, at most some hundred, each with the step that last set it."""
+    fixed = {"against": f"snapshot {snapshot.number}", "table": name}
+    changed = found.changed_long.head(_BLAMED).to_dict("records")
+    by_column: dict[str, list[dict[Any, Any]]] = {}
+    for row in changed:
+        by_column.setdefault(str(row["column"]).partition(".")[0], []).append(row)
+    blamed = {column: _blame(run, name, key, rows, column, step) for column, rows in by_column.items()}
+    for row in changed:
+        causes = blamed[str(row["column"]).partition(".")[0]]
+        cell = {"column": row["column"], "recorded": row["before"], "replayed": row["after"]}
+        yield {**fixed, "key": _key_text(row, key), **cell, **causes.get(_key_text(row, key), _BASE)}
     for frame, recorded, replayed in ((found.removed, "row", "no row"), (found.added, "no row", "row")):
-        for row in frame.head(budget).to_dict("records"):
-            blamed = _blame(run, name, key, tuple(row[k] for k in key), None, step)
-            yield {
-                **_cell(against, name, key, row),
-                "column": "(row)",
-                "recorded": recorded,
-                "replayed": replayed,
-                **blamed,
-            }
+        rows = frame.head(_BLAMED).to_dict("records")
+        causes = _blame(run, name, key, rows, None, step)
+        for row in rows:
+            cell = {"column": "(row)", "recorded": recorded, "replayed": replayed}
+            yield {**fixed, "key": _key_text(row, key), **cell, **causes.get(_key_text(row, key), _NOTHING)}
 
 
-def _cell(against: str, name: str, key: tuple[str, ...], row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"against": against, "table": name, "key": "/".join(str(row[k]) for k in key)}
+def _key_text(row: Mapping[Any, Any], key: tuple[str, ...]) -> str:
+    return "/".join(str(row[name]) for name in key)
 
 
-def _blame(  # noqa: PLR0917 - as _cells
-    run: Replay, name: str, key: tuple[str, ...], values: tuple[Any, ...], column: str | None, step: int
-) -> dict[str, Any]:
-    """Return the step that last set a cell (or touched a row), and the input behind it."""
-    where = " AND ".join(f"{quote(k)} IS NOT DISTINCT FROM $k{n}" for n, k in enumerate(key))
+def _blame(
+    run: Replay, name: str, key: tuple[str, ...], rows: list[dict[Any, Any]], column: str | None, step: int
+) -> dict[str, dict[str, Any]]:
+    """Return, by key, the step that last set a column of some rows (or touched them), and the input behind it."""
+    if not rows:
+        return {}
     shown = quote(column) if column is not None and column in run.history.columns(name) else "change"
+    names = ", ".join(quote(part) for part in key)
+    lists = ", ".join(f"unnest($k{number}) AS {quote(part)}" for number, part in enumerate(key))
     found = run.history.fetch(
-        "SELECT s.step, s.kind, s.event_id FROM (SELECT valid_from, change, "
-        f"{shown} IS DISTINCT FROM lag({shown}) OVER (ORDER BY change) AS moved FROM history.{quote(name)} "
-        f"WHERE {where} AND valid_from <= $step) v JOIN steps s ON s.step = v.valid_from "
-        "WHERE moved ORDER BY change DESC LIMIT 1",
-        {**{f"k{n}": _scalar(v) for n, v in enumerate(values)}, "step": step},
+        f"SELECT {names}, s.step, s.kind, s.event_id FROM (SELECT {names}, max(valid_from) AS step FROM ("
+        f"SELECT {names}, valid_from, {shown} IS DISTINCT FROM lag({shown}) OVER (PARTITION BY {names} "
+        f"ORDER BY change) AS moved FROM history.{quote(name)} SEMI JOIN (SELECT {lists}) AS asked USING ({names}) "
+        f"WHERE valid_from <= $step) WHERE moved GROUP BY {names}) JOIN steps s USING (step)",
+        {**{f"k{n}": [_scalar(row[part]) for row in rows] for n, part in enumerate(key)}, "step": step},
     )
-    if not found:
-        return {"step": None, "caused_by": "base" if column else None, "event_id": None}
-    by, kind, event_id = found[0]
-    return {"step": by, "caused_by": kind, "event_id": event_id}
+    return {
+        _key_text(dict(zip(key, parts, strict=True)), key): {"step": by, "caused_by": kind, "event_id": event_id}
+        for *parts, by, kind, event_id in found
+    }
 
 
 def _scalar(value: Any) -> Any:

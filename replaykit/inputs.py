@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Base", "Event", "Plan", "make_plan", "read_events"]
 
 _BATCH = 20_000
+_ALWAYS = Window("0001-01-01", "9999-01-01")
 
 
 class Event(dict[str, Any]):
@@ -112,8 +113,13 @@ class Plan:
         return {"first": self.first, "start": start, "end": end}
 
 
-def make_plan(recording: Recording, window: Window | None, base: Any) -> Plan:
+def make_plan(recording: Recording, window: Window | None, base: Any, *, anywhere: bool = False) -> Plan:
     """Decide base, warm-up and window.
+
+    Parameters
+    ----------
+    anywhere
+        Let the window lie outside the recording: two snapshots may be compared with no event between or around them.
 
     Raises
     ------
@@ -127,9 +133,10 @@ def make_plan(recording: Recording, window: Window | None, base: Any) -> Plan:
         raise WindowError(
             f"window is {excerpt(window)}; expected rk.Window(start, end) or None for the whole recording."
         )
-    within = (
-        span if window is None and span is not None else (window or Window("0001-01-01", "9999-01-01")).within(span)
-    )
+    if window is not None and anywhere:
+        within = window
+    else:
+        within = span if window is None and span is not None else (window or _ALWAYS).within(span)
     start, end = within.bounds()
     found = recording._fetch(
         "SELECT min(position) FROM events WHERE occurred_at >= $start AND occurred_at < $end",
@@ -137,7 +144,8 @@ def make_plan(recording: Recording, window: Window | None, base: Any) -> Plan:
     )
     opening: int | None = found[0][0]
     chosen = _choose_base(recording, base, start, opening)
-    late = opening is not None and chosen.position >= opening
+    # A base taken at the very start may include events of that instant; only a later one holds the window's own.
+    late = opening is not None and chosen.position >= opening and chosen.at is not None and chosen.at > start
     where = "position > $first AND occurred_at < $end"
     where += " AND occurred_at >= $start" if late else " AND $start IS NOT NULL"
     first = 0 if late else chosen.position

@@ -10,7 +10,7 @@ from replaykit.errors import QueryError, ReconcilerError, VerdictError, excerpt,
 from replaykit.history import History, Moment
 from replaykit.inputs import Plan, make_plan
 from replaykit.reconciler import Reconciler
-from replaykit.replaying import Replaying, schedule_of, typed
+from replaykit.replaying import Replaying, planned, schedule_of
 from replaykit.window import Window, parse_time
 
 if TYPE_CHECKING:
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from replaykit.determinism import Determinism
     from replaykit.recording import Recording
     from replaykit.verdict import Verdict
 
 __all__ = ["Replay", "replay"]
+
+_HELD = 100_000  # events held in memory with the result
 
 
 def replay(
@@ -83,10 +86,11 @@ def replay(
     twin = (reconciler.with_params(**params) if params else reconciler.copy()) if _is(reconciler) else reconciler
     _check_choices(actions=(actions, "collect apply recorded"), on_error=(on_error, "raise undo keep"))
     plan = make_plan(recording, window, base)
-    schedule = schedule_of(ticks, recording, plan)
-    twin.tables = {name: typed(recording, name, table) for name, table in twin.tables.items()}
-    twin.check()
-    return Replaying(recording, twin, plan, schedule, actions, on_error).result()
+    run = planned(recording, twin, plan, schedule_of(ticks, recording, plan), actions, on_error)
+    _ = run.verdict  # judged now, so that a repr asks nothing and a closed recording takes nothing away
+    if plan.events <= _HELD:
+        _ = run.events
+    return run
 
 
 def _is(reconciler: Any) -> bool:
@@ -235,7 +239,7 @@ class Replay:
             self.settings["on_error"],
         ).result()  # fmt: skip
 
-    def check_determinism(self) -> Any:
+    def check_determinism(self) -> Determinism:
         """Look for clocks, randomness and unordered sets in the reconciler's code; see `replaykit.determinism`."""
         from replaykit.determinism import check_determinism
 

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from replaykit.recording import Recording
     from replaykit.replay import Replay
 
-_HELD = 100_000  # events held in memory with the result
-
-__all__ = ["Replaying", "schedule_of", "typed"]
+__all__ = ["Replaying", "planned", "schedule_of"]
 
 
 def as_interval(value: Any) -> timedelta | None:
@@ -43,10 +41,11 @@ def as_interval(value: Any) -> timedelta | None:
     import pandas as pd
 
     try:
-        parsed: timedelta = pd.Timedelta(value).to_pytimedelta()
+        parsed: Any = pd.Timedelta(value)
     except ValueError:
         return None
-    return parsed
+    interval: timedelta = parsed.to_pytimedelta()
+    return None if pd.isna(parsed) else interval  # NaT is what "" says
 
 
 def schedule_of(ticks: Any, recording: Recording, plan: Plan) -> Schedule:
@@ -69,7 +68,16 @@ def schedule_of(ticks: Any, recording: Recording, plan: Plan) -> Schedule:
     return Schedule("interval", interval)
 
 
-def typed(recording: Recording, name: str, table: Table) -> Table:
+def planned(
+    recording: Recording, reconciler: Reconciler, plan: Plan, schedule: Schedule, actions: str, on_error: str
+) -> Replay:
+    """Run a copied reconciler over a plan; errors as `replaykit.replay`."""
+    reconciler.tables = {name: _typed(recording, name, table) for name, table in reconciler.tables.items()}
+    reconciler.check()
+    return Replaying(recording, reconciler, plan, schedule, actions, on_error).result()
+
+
+def _typed(recording: Recording, name: str, table: Table) -> Table:
     """Return the table with its columns, taken from the recording's snapshot if it declares none."""
     if name in RESERVED:
         raise ReconcilerError(f"A state table can't be named {name!r}; that is a table of the replay itself.")
@@ -182,7 +190,7 @@ class Replaying:
 
         self.history.close_log(steps_table(engine))
         ticker = engine.ticker
-        run = Replay(
+        return Replay(
             recording=self.recording,
             reconciler=self.reconciler,
             digest=self.reconciler.digest(),
@@ -198,10 +206,6 @@ class Replaying:
             emitted=tuple((one.tick, one.action.kind, one.action.fields) for one in ticker.emissions),
             settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},
         )
-        _ = run.verdict  # judged now, so that a repr asks nothing and a closed recording takes nothing away
-        if self.plan.events <= _HELD:
-            _ = run.events
-        return run
 
 
 def _taken_up(projected: list[Any], instance: Any, params: Mapping[str, Any]) -> frozenset[str]:

@@ -13,7 +13,7 @@ __all__ = ["Schedule"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """When ticks happen: at the window's end, after each event, every interval, or where they were recorded."""
+    """When ticks happen: never (``none``), at the window's end, after each event, at an interval, or as recorded."""
 
     mode: str
     interval: timedelta | None = None

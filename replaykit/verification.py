@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from replaykit.agreement import CELLS, CHECKS, against_snapshot
 from replaykit.errors import QueryError, VerdictError
-from replaykit.replay import replay
+from replaykit.inputs import make_plan
+from replaykit.replaying import planned
+from replaykit.schedule import Schedule
 from replaykit.verdict import summed_up
 from replaykit.window import Window
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from replaykit.snapshot import RecordedSnapshot
 
 __all__ = ["Verification", "verify"]
+
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -71,13 +76,13 @@ def verify(recording: Recording, reconciler: Reconciler, *, params: Mapping[str,
         raise QueryError(
             f"verify needs two snapshots or more; the recording holds {len(snapshots)}. Load them as rk.Snapshot."
         )
+    twin = reconciler.with_params(**(params or {}))
     rows, cells = [], []
     for earlier, later in itertools.pairwise(snapshots):
-        if later.at <= earlier.at:
-            continue
-        end = max(earlier.at, later.at)
-        window = Window(earlier.at, _after(recording, end, later))
-        run = replay(recording, reconciler, window, base=earlier, params=params, on_error="keep")
+        start = earlier.at
+        window = Window(start, max(_after(recording, later), start + _INSTANT))
+        plan = make_plan(recording, window, earlier, anywhere=True)
+        run = planned(recording, twin.copy(), plan, Schedule("none"), "collect", "keep")
         for check, found in against_snapshot(run, later):
             rows.append({"from": earlier.number, "to": later.number, **check})
             cells += found
@@ -88,10 +93,9 @@ def verify(recording: Recording, reconciler: Reconciler, *, params: Mapping[str,
     )
 
 
-def _after(recording: Recording, end: Any, snapshot: RecordedSnapshot) -> Any:
-    """Return a window's end that includes the snapshot's last event."""
+def _after(recording: Recording, snapshot: RecordedSnapshot) -> datetime:
+    """Return the first instant behind a snapshot's last event."""
     found = recording._fetch(
-        "SELECT max(occurred_at) + INTERVAL 1 MICROSECOND FROM events WHERE position <= $p",
-        {"p": snapshot.after_position},
+        "SELECT max(occurred_at) FROM events WHERE position <= $position", {"position": snapshot.after_position}
     )[0][0]
-    return max(end, found) if found is not None else end
+    return snapshot.at if found is None else max(snapshot.at, found + _INSTANT)
