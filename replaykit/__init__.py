@@ -6,7 +6,7 @@ The story of one event through the house:
             |  sources/       read, name the columns, check, mask; what can't be read is put aside
             v
         Recording             events, snapshots and logs in one sealed DuckDB file (recording.py, snapshot.py)
-            |  findings.py    unexplained, latest, as_of, rewind, check, episodes, story: no reconciler needed
+            |  findings/      unexplained, latest, as_of, rewind, check, episodes, story: no reconciler needed
             |  replay.py      a Window (window.py), a Reconciler (reconciler.py), a base (inputs.py)
             v
         rolled_back()         the one transaction, which never commits (rollback.py); guarded SQL (sql.py, audit.py)
@@ -17,10 +17,11 @@ The story of one event through the house:
             v
         Replay                actions, violations, problems, diff, at(x) (replay.py, results.py); its verdict.py
             |
-        diff.py, determinism.py, plots.py, widgets/
+        diff/, determinism/, plots.py, widgets/
 
-``workspace.py`` is the SQL side of a running replay, ``connection.py`` opens DuckDB, ``display.py`` shows tables,
-``errors.py`` holds the error tree, ``systems/`` the reconcilers that ship.
+``replaying.py`` is one replay from base to result, ``workspace.py`` its SQL side, ``connection.py`` opens DuckDB,
+``verdict.py`` and ``verification.py`` say how far to trust it, ``display.py`` shows tables, ``errors.py`` holds the error
+tree, ``systems/`` the reconcilers that ship.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Glance:
         QueryError
             The recording has fewer than two snapshots, or no state table with a key.
         """
-        from replaykit.unexplained import unexplained
+        from replaykit.findings.unexplained import unexplained
 
         start, end = self.window.bounds()
         found = unexplained(self.recording).unnamed

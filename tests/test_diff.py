@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from replaykit.diff import Diff, TablesDiff, diff
-from replaykit.diff_json import ABSENT
+from replaykit.diff.json import ABSENT
 from replaykit.errors import KeyDiffError, QueryError
 
 

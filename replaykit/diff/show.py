@@ -9,15 +9,15 @@ from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from replaykit.diff_frames import ordered_columns
-from replaykit.diff_json import ABSENT
+from replaykit.diff.frames import ordered_columns
+from replaykit.diff.json import ABSENT
 from replaykit.display import count, grid_html, is_empty, note_html, show_text, show_value
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.diff import Diff
-    from replaykit.diff_match import Comparison
+    from replaykit.diff.match import Comparison
 
 __all__ = ["html", "json_object", "json_text", "row_texts", "summary", "tables_count", "tables_html", "tables_summary"]
 

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final, final
 
-from replaykit.diff_columns import canonical
+from replaykit.diff.columns import canonical
 
 __all__ = ["ABSENT", "Absent", "canonical_json", "json_changes"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replaykit.diff_match import paired
-from replaykit.diff_options import Options
-from replaykit.diff_rows import match_bags, places_of, private_cursor
-from replaykit.diff_sources import PandasSource, source_of, with_index_names
+from replaykit.diff.match import paired
+from replaykit.diff.options import Options
+from replaykit.diff.rows import match_bags, places_of, private_cursor
+from replaykit.diff.sources import PandasSource, source_of, with_index_names
 from replaykit.display import count
 from replaykit.errors import QueryError
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from replaykit.diff_match import Comparison
-    from replaykit.diff_sources import Source
+    from replaykit.diff.match import Comparison
+    from replaykit.diff.sources import Source
 
 __all__ = ["applied"]
 

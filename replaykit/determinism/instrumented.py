@@ -11,7 +11,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from replaykit.watched import Place
+from replaykit.determinism.watched import Place
 
 __all__ = ["HOOK", "Site", "rewritten"]
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from types import BuiltinFunctionType, CodeType, FrameType
 from typing import Any
 
-from replaykit.chance import NAMES, Seeded, builtin_source, is_module_random, numpy_fingerprint
-from replaykit.watched import Place, Seen, UserCode, Watched, definition
+from replaykit.determinism.chance import NAMES, Seeded, builtin_source, is_module_random, numpy_fingerprint
+from replaykit.determinism.watched import Place, Seen, UserCode, Watched, definition
 
 __all__ = ["Listener"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replaykit.changed_rows import state_columns
 from replaykit.errors import QueryError, excerpt, show_time
-from replaykit.mentions import Names, log_columns, mentions_sql, names_for
+from replaykit.findings.changed_rows import state_columns
+from replaykit.findings.mentions import Names, log_columns, mentions_sql, names_for
 from replaykit.sql import quote
 
 if TYPE_CHECKING:

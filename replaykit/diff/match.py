@@ -6,10 +6,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replaykit.diff_columns import ColumnPair, pair_up
-from replaykit.diff_json import canonical_json, json_changes
-from replaykit.diff_rows import RowMatch, is_unique, key_problems, match_bags, match_keys
-from replaykit.diff_sources import index_frame
+from replaykit.diff.columns import ColumnPair, pair_up
+from replaykit.diff.json import canonical_json, json_changes
+from replaykit.diff.rows import RowMatch, is_unique, key_problems, match_bags, match_keys
+from replaykit.diff.sources import index_frame
 from replaykit.errors import KeyDiffError, QueryError, excerpt
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from replaykit.diff_options import Options
-    from replaykit.diff_sources import Source
+    from replaykit.diff.options import Options
+    from replaykit.diff.sources import Source
 
 __all__ = ["Comparison", "compare", "paired"]
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from replaykit.diff_match import Comparison
+    from replaykit.diff.match import Comparison
 
 __all__ = ["flat", "joined", "long", "ordered_columns", "side_by_side"]
 

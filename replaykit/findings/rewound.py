@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError, show_time
-from replaykit.frame_times import column_times, moment_in, need_columns
+from replaykit.findings.frame_times import column_times, moment_in, need_columns
 
 if TYPE_CHECKING:
     from datetime import datetime

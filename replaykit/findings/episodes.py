@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError, excerpt
-from replaykit.mentions import is_number, log_columns
+from replaykit.findings.mentions import is_number, log_columns
 from replaykit.sql import quote
 
 if TYPE_CHECKING:

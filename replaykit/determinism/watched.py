@@ -51,7 +51,7 @@ class UserCode:
     def __init__(self, functions: list[Callable[..., Any]]) -> None:
         paths = sysconfig.get_paths()
         names = ("stdlib", "platstdlib", "purelib", "platlib")
-        self._libraries = tuple({paths[name] + os.sep for name in names} | {str(Path(__file__).parent) + os.sep})
+        self._libraries = tuple({paths[name] + os.sep for name in names} | {str(Path(__file__).parent.parent) + os.sep})
         self._files = {code.co_filename for code in map(code_of, functions) if code is not None}
         folders = {str(Path(name).parent) + os.sep for name in self._files if name.startswith(self._libraries)}
         self._folders = tuple(folders - set(self._libraries))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replaykit import diff_frames, diff_show
-from replaykit.diff_sources import HasTables, tables_of
+from replaykit.diff import frames, show
+from replaykit.diff.sources import HasTables, tables_of
 from replaykit.errors import QueryError
 
 if TYPE_CHECKING:
@@ -63,39 +63,39 @@ class TablesDiff:
     @property
     def changed_long(self) -> pd.DataFrame:
         """One row for each changed cell of all tables: ``table``, ``key`` (JSON), ``column``, ``before``, ``after``."""
-        return diff_frames.joined(
-            {name: diff_show.with_json_key(found) for name, found in self.tables.items()},
+        return frames.joined(
+            {name: show.with_json_key(found) for name, found in self.tables.items()},
             ("table", "key", "column", "before", "after"),
         )
 
     @property
     def summary(self) -> str:
         """One line: how many rows differ in which tables."""
-        return diff_show.tables_summary(self.tables, self.tables_added, self.tables_removed)
+        return show.tables_summary(self.tables, self.tables_added, self.tables_removed)
 
     def __repr__(self) -> str:
-        return f"TablesDiff({diff_show.tables_count(self.tables)})"
+        return f"TablesDiff({show.tables_count(self.tables)})"
 
     def __str__(self) -> str:
         return self.summary
 
     def _repr_html_(self) -> str:
-        return diff_show.tables_html(self.tables, self.summary)
+        return show.tables_html(self.tables, self.summary)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each differing row: ``table``, ``change``, and as JSON ``key`` and ``columns``.
 
         ``columns`` holds the changed cells, or the whole row if it was added or removed.
         """
-        return diff_frames.joined(
-            {name: diff_show.row_texts(found) for name, found in self.tables.items()},
+        return frames.joined(
+            {name: show.row_texts(found) for name, found in self.tables.items()},
             ("table", "change", "key", "columns"),
         )
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return every table's diff as one JSON object, by table."""
-        found = {name: diff_show.json_object(found) for name, found in self.tables.items()}
-        return diff_show.json_text({"summary": self.summary, "tables": found}, indent)
+        found = {name: show.json_object(found) for name, found in self.tables.items()}
+        return show.json_text({"summary": self.summary, "tables": found}, indent)
 
     def apply(self, tables: Mapping[str, Any] | HasTables) -> dict[str, pd.DataFrame]:
         """Return the tables with this diff made to them, each as `Diff.apply` does."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from replaykit.compared import differing, parting
+from replaykit.determinism.compared import differing, parting
+from replaykit.determinism.exchanged import Unchecked, exchanged
+from replaykit.determinism.listener import Listener
+from replaykit.determinism.unordered import SET_ORDER, Orders
+from replaykit.determinism.watched import Place, Seen, UserCode, Watched, definition, functions_of
 from replaykit.errors import ReconcilerError, VerdictError, excerpt
-from replaykit.exchanged import Unchecked, exchanged
-from replaykit.listener import Listener
-from replaykit.unordered import SET_ORDER, Orders
-from replaykit.watched import Place, Seen, UserCode, Watched, definition, functions_of
 
 if TYPE_CHECKING:
     import pandas as pd

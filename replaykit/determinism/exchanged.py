@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
 
-from replaykit.instrumented import HOOK, Site, rewritten
-from replaykit.watched import Place
+from replaykit.determinism.instrumented import HOOK, Site, rewritten
+from replaykit.determinism.watched import Place
 
 __all__ = ["Unchecked", "exchanged"]
 

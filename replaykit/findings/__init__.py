@@ -13,12 +13,12 @@ Each that takes a recording is also a method of `Recording`.
 
 from __future__ import annotations
 
-from replaykit.checks import Check, check
-from replaykit.episodes import Episodes, build_episodes, episodes
-from replaykit.newest import as_of, latest
-from replaykit.rewound import Rewound, rewind, rewind_snapshot
-from replaykit.story import Story, story
-from replaykit.unexplained import Unexplained, unexplained
+from replaykit.findings.checks import Check, check
+from replaykit.findings.episodes import Episodes, build_episodes, episodes
+from replaykit.findings.newest import as_of, latest
+from replaykit.findings.rewound import Rewound, rewind, rewind_snapshot
+from replaykit.findings.story import Story, story
+from replaykit.findings.unexplained import Unexplained, unexplained
 
 __all__ = [
     "Check",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from replaykit.episodes import build_episodes, log_moments
 from replaykit.errors import QueryError, VerdictError, excerpt, show_time
-from replaykit.mentions import order_of
+from replaykit.findings.episodes import build_episodes, log_moments
+from replaykit.findings.mentions import order_of
 from replaykit.sql import Statement, check_query, quote
 
 if TYPE_CHECKING:

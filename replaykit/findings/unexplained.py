@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from replaykit.changed_rows import changed_sql, state_columns, tables_with_keys
 from replaykit.errors import QueryError
-from replaykit.mentions import Names, is_number, log_columns, mentions_sql, names_for, order_of
+from replaykit.findings.changed_rows import changed_sql, state_columns, tables_with_keys
+from replaykit.findings.mentions import Names, is_number, log_columns, mentions_sql, names_for, order_of
 from replaykit.sql import quote
 
 if TYPE_CHECKING:

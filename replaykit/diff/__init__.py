@@ -11,22 +11,22 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
-from replaykit import diff_frames, diff_show
-from replaykit.diff_apply import applied
-from replaykit.diff_match import compare
-from replaykit.diff_options import options_of
-from replaykit.diff_rows import private_cursor
-from replaykit.diff_sources import source_of, tables_of, with_index_names
-from replaykit.diff_tables import TablesDiff
+from replaykit.diff import frames, show
+from replaykit.diff.apply import applied
+from replaykit.diff.match import compare
+from replaykit.diff.options import options_of
+from replaykit.diff.rows import private_cursor
+from replaykit.diff.sources import source_of, tables_of, with_index_names
+from replaykit.diff.tables import TablesDiff
 from replaykit.errors import KeyDiffError, QueryError
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-    from replaykit.diff_match import Comparison
-    from replaykit.diff_options import Options, Tolerance
-    from replaykit.diff_sources import HasTables, TablesAndKeys
+    from replaykit.diff.match import Comparison
+    from replaykit.diff.options import Options, Tolerance
+    from replaykit.diff.sources import HasTables, TablesAndKeys
 
 __all__ = ["Diff", "TablesDiff", "diff"]
 
@@ -79,7 +79,7 @@ class Diff:
 
     @cached_property
     def _changed(self) -> pd.DataFrame:
-        return diff_frames.side_by_side(self._found, self.changed_columns)
+        return frames.side_by_side(self._found, self.changed_columns)
 
     @property
     def changed(self) -> pd.DataFrame:
@@ -88,7 +88,7 @@ class Diff:
 
     @cached_property
     def _changed_long(self) -> pd.DataFrame:
-        return diff_frames.long(self._found)
+        return frames.long(self._found)
 
     @property
     def changed_long(self) -> pd.DataFrame:
@@ -102,7 +102,7 @@ class Diff:
     @property
     def summary(self) -> str:
         """One line: "3 added, 1 removed, 12 changed in 2 columns", and what differs about the columns."""
-        return diff_show.summary(self)
+        return show.summary(self)
 
     def __len__(self) -> int:
         return len(self._found.added) + len(self._found.removed) + len(self._found.before)
@@ -114,7 +114,7 @@ class Diff:
         return self.summary
 
     def _repr_html_(self) -> str:
-        return diff_show.html(self)
+        return show.html(self)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each differing row: ``change`` (added, removed, changed), the key, every column twice.
@@ -122,11 +122,11 @@ class Diff:
         ``x_before`` is empty in an added row, ``x_after`` in a removed one; changed columns come first. Without a key
         there are no pairs, and each row keeps the columns of its side.
         """
-        return diff_frames.flat(self._found, self.changed_columns)
+        return frames.flat(self._found, self.changed_columns)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the diff as JSON: summary, columns, added, removed, changed cells. Times are ISO 8601 with Z."""
-        return diff_show.json_text(diff_show.json_object(self), indent)
+        return show.json_text(show.json_object(self), indent)
 
     def apply(self, frame: object) -> pd.DataFrame:
         """Return `frame` with this diff made to it: applied to before, it gives after but for the order of rows.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from replaykit.errors import KeyDiffError, QueryError, excerpt
 
 if TYPE_CHECKING:
-    from replaykit.diff_columns import ColumnPair
-    from replaykit.diff_sources import Source
+    from replaykit.diff.columns import ColumnPair
+    from replaykit.diff.sources import Source
 
 __all__ = ["Options", "Tolerance", "options_of"]
 

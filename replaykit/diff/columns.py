@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from replaykit.diff_sources import PandasSource, Source
+from replaykit.diff.sources import PandasSource, Source
 from replaykit.display import is_empty
 
 __all__ = ["ColumnPair", "canonical", "pair_up"]

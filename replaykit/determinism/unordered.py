@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from replaykit import chance
-from replaykit.exchanged import Unchecked
-from replaykit.watched import Place, Seen, UserCode, Watched, called_code, definition
+from replaykit.determinism import chance
+from replaykit.determinism.exchanged import Unchecked
+from replaykit.determinism.watched import Place, Seen, UserCode, Watched, called_code, definition
 
 if TYPE_CHECKING:
-    from replaykit.instrumented import Site
+    from replaykit.determinism.instrumented import Site
 
 __all__ = ["SET_ORDER", "Orders"]
 
@@ -83,7 +83,7 @@ class Orders:
         """Whether a handler gave numpy's global generator a seed."""
         return chance.global_numpy() in self._seeded
 
-    # Called from instrumented code; the names are in `replaykit.instrumented`
+    # Called from instrumented code; the names are in `replaykit.determinism.instrumented`
 
     def iterate(self, site: int, value: Any) -> Any:
         """Return what to iterate over instead of `value`."""

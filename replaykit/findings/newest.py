@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from replaykit.frame_times import column_times, key_list, moment_in, need_columns
+from replaykit.findings.frame_times import column_times, key_list, moment_in, need_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
     import numpy as np
 
-    from replaykit.diff_columns import ColumnPair
+    from replaykit.diff.columns import ColumnPair
 
 __all__ = ["RowMatch", "key_problems", "match_bags", "match_keys", "places_of", "private_cursor"]
 
