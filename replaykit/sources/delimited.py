@@ -14,7 +14,7 @@ import duckdb
 
 from replaykit.errors import LoadError
 from replaykit.sources.table import Column, Intake, Part, SourceTable, Unreadable, check_distinct
-from replaykit.sources.text import encoding_of, head_of, is_gzip, open_bytes
+from replaykit.sources.text import encoding_of, ends_with_newline, head_of, is_gzip, open_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,8 +98,9 @@ def _unreadable(path: Path, encoding: str, delimiter: str, intake: Intake) -> tu
     if not errors:
         return ()
     records = {int(line): (str(kind), str(text or "").strip()) for line, kind, text, _ in errors}
-    places = physical_lines(path, encoding, delimiter, set(records))
-    last = max(records)
+    places, last = physical_lines(path, encoding, delimiter, set(records))
+    if ends_with_newline(path, intake):
+        last = 0
     return tuple(
         Unreadable(path.name, places.get(record, record), _reason(kind, record == last), intake.quoted(text))
         for record, (kind, text) in sorted(records.items())
@@ -116,16 +117,17 @@ def _reason(kind: str, last: bool) -> str:
     return kind.lower()
 
 
-def physical_lines(path: Path, encoding: str, delimiter: str, wanted: set[int]) -> dict[int, int]:
-    """Return the first physical line of each wanted record (1 = header); quoted values may hold line breaks."""
+def physical_lines(path: Path, encoding: str, delimiter: str, wanted: set[int]) -> tuple[dict[int, int], int]:
+    """Return the first physical line of each wanted record (1 = header), and the number of the last record."""
     found: dict[int, int] = {}
+    number = 0
     with _records(path, encoding, delimiter) as records:
         start = 1
         for number, _ in enumerate(records, 1):
             if number in wanted:
                 found[number] = start
             start = records.line_num + 1  # type: ignore[attr-defined]
-    return found
+    return found, number
 
 
 def typed(table: SourceTable, intake: Intake) -> SourceTable:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.display import count
 from replaykit.errors import LoadError
 from replaykit.sources.table import Column, Intake, Part, SourceTable, Unreadable
-from replaykit.sources.text import encoding_of, head_of, read_chunks
+from replaykit.sources.text import encoding_of, ends_with_newline, head_of, read_chunks
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ __all__ = ["read_json_lines", "read_rows"]
 _MOST_KEYS = 20_000
 _BATCH = 50_000
 _INTEGERS = {"BIGINT", "UBIGINT"}
-_LOSSY = "regexp_full_match({0}, '-?[0-9]+') AND abs(TRY_CAST({0} AS DOUBLE)) > 9007199254740992"
+# An integer of 30 digits is a DOUBLE to the parser; as one it would be another number.
+_KINDS = """
+    SELECT n, kind, bool_or(kind = 'UBIGINT' AND TRY_CAST(x AS BIGINT) IS NULL),
+        bool_or(kind IN ('UBIGINT', 'BIGINT', 'DOUBLE') AND regexp_full_match(x::VARCHAR, '-?[0-9]+')
+            AND abs(TRY_CAST(x::VARCHAR AS DOUBLE)) > 9007199254740992)
+    FROM (SELECT n, x, json_type(x) AS kind FROM (
+        SELECT unnest(v) AS x, unnest(range(len(v))) AS n FROM (SELECT json_extract(line, $1) AS v FROM {})))
+    WHERE kind <> 'NULL' GROUP BY n, kind"""
 
 
 def read_json_lines(path: Path, intake: Intake) -> SourceTable:
@@ -107,7 +114,7 @@ def _stage(intake: Intake, label: str, lines: Iterable[tuple[int, str]], noun: s
 
 def _unreadable(intake: Intake, raw: str, label: str, noun: str, path: str | None) -> tuple[Unreadable, ...]:
     last = int(intake.rows(f"SELECT coalesce(max(row), 0) FROM {raw}")[0][0])
-    cut = path is not None and noun == "line" and not _ends_with_newline(Path(path), intake)
+    cut = path is not None and noun == "line" and not ends_with_newline(Path(path), intake)
     bad = intake.rows(f"SELECT row, left(line, 200), valid FROM {raw} WHERE NOT valid OR json_type(line) <> 'OBJECT' "
                       "ORDER BY row")  # fmt: skip
     found = []
@@ -119,58 +126,55 @@ def _unreadable(intake: Intake, raw: str, label: str, noun: str, path: str | Non
     return tuple(found)
 
 
-def _ends_with_newline(path: Path, intake: Intake) -> bool:
-    last = b""
-    for chunk in read_chunks(path, intake):
-        last = chunk[-2:]
-    return last.endswith((b"\n", b"\n\0"))
-
-
 def _columns(intake: Intake, raw: str, label: str) -> tuple[str, tuple[Column, ...]]:
     good = f"(SELECT row, line FROM {raw} WHERE valid AND json_type(line) = 'OBJECT')"
-    keys = intake.rows(
-        f"SELECT j.key, list(DISTINCT j.type), min(struct_pack(row := g.row, id := j.id)) AS first "
-        f"FROM {good} g, json_each(g.line) j GROUP BY j.key ORDER BY first"
+    # Lines share few sets of keys, so the sets are counted and only then taken apart.
+    sets = intake.stage(
+        "keys", f"SELECT json_keys(line) AS keys, min(row) AS row, count(*) AS n FROM {good} GROUP BY keys"
     )
+    ((twice,),) = intake.rows(
+        f"SELECT coalesce(sum(n), 0)::BIGINT FROM {sets} WHERE len(keys) <> len(list_distinct(keys))"
+    )
+    keys = intake.rows(
+        "SELECT key FROM (SELECT row, unnest(keys) AS key, unnest(range(len(keys))) AS place "
+        f"FROM {sets}) GROUP BY key ORDER BY min({{'row': row, 'place': place}})"
+    )
+    intake.unstage(sets)
     if len(keys) > _MOST_KEYS:
         raise LoadError(
             f"The lines of {label!r} have {len(keys):,} different keys, more than {_MOST_KEYS:,} columns; "
             "keep what varies inside one nested object."
         )
-    twice = intake.rows(
-        f"SELECT count(*) FROM {good} WHERE len(json_keys(line)) <> len(list_distinct(json_keys(line)))"
-    )
-    if twice[0][0]:
-        intake.note(f"{label}: {count(twice[0][0], 'line')} with a key written twice; the first value was taken.")
-    return _typed(intake, good, {str(key): set(kinds) - {"NULL"} for key, kinds, _ in keys})
+    if twice:
+        intake.note(f"{label}: {count(twice, 'line')} with a key written twice; the first value was taken.")
+    return _typed(intake, good, [str(key) for (key,) in keys])
 
 
-def _typed(intake: Intake, good: str, kinds: dict[str, set[str]]) -> tuple[str, tuple[Column, ...]]:
-    paths = ["/" + name.replace("~", "~0").replace("/", "~1") for name in kinds]
+def _typed(intake: Intake, good: str, names: list[str]) -> tuple[str, tuple[Column, ...]]:
+    paths = ["/" + name.replace("~", "~0").replace("/", "~1") for name in names]
     if not paths:
         return intake.stage("rows", f"SELECT row FROM {good}"), ()
-    values = intake.stage("values", f"SELECT row, json_extract(line, $1) AS v FROM {good}", [paths])
-    types = {name: _type(intake, values, place, found) for place, (name, found) in enumerate(kinds.items(), 1)}
-    reads = [f"{_read(f'v[{place}]', kind)} AS c{place}" for place, kind in enumerate(types.values(), 1)]
-    relation = intake.stage("rows", f"SELECT row, {', '.join(reads)} FROM {values}")
-    intake.unstage(values)
-    return relation, tuple(Column(name, f"c{place}", kind) for place, (name, kind) in enumerate(types.items(), 1))
+    found: dict[int, tuple[set[str], bool, bool]] = {}
+    for place, kind, long, inexact in intake.rows(_KINDS.format(good), [paths]):
+        kinds, was_long, was_inexact = found.get(place, (set(), False, False))
+        found[place] = (kinds | {kind}, was_long or long, was_inexact or inexact)
+    types = [_type(*found.get(place, (set(), False, False))) for place in range(len(names))]
+    reads = [f"{_read(f'v[{place}]', type)} AS c{place}" for place, type in enumerate(types, 1)]
+    values = f"(SELECT row, json_extract(line, $1) AS v FROM {good})"
+    relation = intake.stage("rows", f"SELECT row, {', '.join(reads)} FROM {values}", [paths])
+    columns = zip(names, types, strict=True)
+    return relation, tuple(Column(name, f"c{place}", type) for place, (name, type) in enumerate(columns, 1))
 
 
-def _type(intake: Intake, values: str, place: int, kinds: set[str]) -> str:
+def _type(kinds: set[str], long: bool, inexact: bool) -> str:
+    """Return the type of a column; JSON where values differ in kind or a number would lose digits."""
     if not kinds or kinds == {"VARCHAR"}:
         return "VARCHAR"
     if kinds == {"BOOLEAN"}:
         return "BOOLEAN"
-    if not kinds <= _INTEGERS | {"DOUBLE"}:
-        return "JSON"
-    type = "BIGINT" if kinds <= _INTEGERS else "DOUBLE"
-    # A number too long for its type (an integer of 30 digits is DOUBLE to the parser) would lose digits: keep JSON.
-    lossy = f"TRY_CAST(v[{place}] AS BIGINT) IS NULL" if type == "BIGINT" else _LOSSY.format(f"v[{place}]::VARCHAR")
-    lost = intake.rows(
-        f"SELECT 1 FROM {values} WHERE v[{place}] IS NOT NULL AND v[{place}] <> 'null' AND {lossy} LIMIT 1"
-    )
-    return "JSON" if lost else type
+    if kinds <= _INTEGERS:
+        return "JSON" if long else "BIGINT"
+    return "DOUBLE" if kinds <= _INTEGERS | {"DOUBLE"} and not inexact else "JSON"
 
 
 def _read(value: str, type: str) -> str:

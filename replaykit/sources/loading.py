@@ -186,9 +186,9 @@ class _Loading:
             self.role_names["seq"] = named(table, options.seq, "seq").name
         self._protect(roles)
         table = self._treated(table, roles)
-        table, checks = cast_columns(table, "events", self.intake)
+        at = read_time(table, roles.within(table).time, self.intake, self.intake.tz, self.intake.unit)
+        table, checks = cast_columns(at.table, "events", self.intake)
         roles = roles.within(table)
-        at = read_time(table, roles.time, self.intake, self.intake.tz, self.intake.unit)
         plan = Ordered("events", table, at, roles.kind, roles.payload, roles.id, with_id=True)
         plan.checks = [*checks, *roles.checks()]
         plan.seq = table.column(options.seq) if options.seq else None

@@ -58,9 +58,9 @@ def write_log(name: str, log: Log, intake: Intake, masking: Masking) -> Ordered:
     keep = [column for column in used if column not in (payload, log.values)]
     masking.protect([roles.time.name, *([seq] if seq else [])], name)
     table = masking.apply(table, intake, name=name, keep=keep, payload=payload)
-    table, checks = cast_columns(table, name, intake)
+    time = read_time(table, roles.within(table).time, intake, log.tz or intake.tz, log.unit or intake.unit)
+    table, checks = cast_columns(time.table, name, intake)
     roles = roles.within(table)
-    time = read_time(table, roles.time, intake, log.tz or intake.tz, log.unit or intake.unit)
     plan = Ordered(name, table, time, roles.kind, roles.payload, checks=[*checks, *roles.checks()], used=used)
     plan.seq = table.column(seq) if seq else None
     plan.order = (plan.seq,) if plan.seq else ()

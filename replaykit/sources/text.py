@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from replaykit.sources.table import Intake
 
-__all__ = ["encoding_of", "head_of", "is_gzip", "open_bytes", "read_chunks"]
+__all__ = ["encoding_of", "ends_with_newline", "head_of", "is_gzip", "open_bytes", "read_chunks"]
 
 _CHUNK = 1 << 22
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -93,3 +93,11 @@ def _is_utf8(path: Path, intake: Intake) -> bool:
         return False
     # A file cut in the middle of a character is still UTF-8; its last line is rejected where it is read.
     return True
+
+
+def ends_with_newline(path: Path, intake: Intake) -> bool:
+    """Tell whether the last line of a file is whole, as far as one can see."""
+    last = b""
+    for chunk in read_chunks(path, intake):
+        last = chunk[-2:]
+    return last.endswith((b"\n", b"\n\0"))
