@@ -8,14 +8,17 @@ rule) makes the clock *opaque*: the rule is then evaluated at every tick, as if 
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from math import ceil, floor, trunc, ulp
+from typing import Any
 
 __all__ = ["Clock", "Tracked"]
+
+_EXACT = 2e-6  # seconds: what the ticks allow for anyway
+_BLUR = 1e-3
 
 _FOLLOWED = (datetime, timedelta, int, float)
 
@@ -34,17 +37,30 @@ class Clock:
 
     def turn(self, value: Any, slope: float, limit: Any) -> None:
         """Note that ``value``, which moves by `slope` a second, was compared with `limit`."""
-        gap = limit - value
-        seconds = gap.total_seconds() if isinstance(gap, timedelta) else gap
-        with suppress(OverflowError, ZeroDivisionError, ValueError):  # never, as far as a datetime reaches
-            self.turns.append(self.moment + timedelta(seconds=seconds / slope))
+        # Never, as far as a datetime reaches or types compare; NaT and NaN compare the same for ever.
+        with suppress(ArithmeticError, TypeError, ValueError):
+            gap = limit - value
+            apart = isinstance(gap, timedelta)
+            blur = (2e-6 if apart else 8 * ulp(max(abs(value), abs(limit)))) / abs(slope)
+            turn = self.moment + timedelta(seconds=(gap.total_seconds() if apart else gap) / slope)
+            self._note(turn, blur)
+
+    def _note(self, turn: datetime, blur: float) -> None:
+        """Note an instant that is known to within `blur` seconds: values were rounded on the way to the comparison."""
+        if blur > _BLUR:
+            self.opaque = True
+        elif blur > _EXACT:
+            self.turns += [turn - timedelta(seconds=blur), turn, turn + timedelta(seconds=blur)]
+        else:
+            self.turns.append(turn)
 
     def release(self, value: Any) -> Any:
         """Return a plain value for one that leaves the rule; it may differ at every tick."""
-        if isinstance(value, Tracked):
-            self.opaque = True
-            return object.__getattribute__(value, "_value")
-        return value
+        if type(value) is Tracked:
+            return value._leave()
+        if isinstance(value, Mapping):
+            return {key: self.release(one) for key, one in value.items()}
+        return type(value)(self.release(one) for one in value) if type(value) in (list, tuple, set) else value
 
 
 class Tracked:
@@ -149,18 +165,50 @@ class Tracked:
     def __int__(self) -> int:
         return int(self._leave())
 
-    def __floordiv__(self, other: Any) -> Any:
-        return self._leave() // other
+    def __index__(self) -> int:
+        return operator.index(self._leave())
 
-    def __mod__(self, other: Any) -> Any:
-        return self._leave() % other
+    def __copy__(self) -> Any:
+        return self._leave()
 
-    def __abs__(self) -> Any:
-        return abs(self._leave())
+    def __deepcopy__(self, memo: object) -> Any:
+        return self._leave()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._leave().__reduce_ex__(protocol)
 
     def _leave(self) -> Any:
         self._clock.opaque = True
         return self._value
+
+
+def _leaving(operation: Any) -> Callable[..., Any]:
+    def left(self: Tracked, *others: Any) -> Any:
+        return operation(self._leave(), *others)
+
+    return left
+
+
+def _reflected(operation: Any) -> Callable[[Any, Any], Any]:
+    def left(self: Tracked, other: Any) -> Any:
+        return operation(other, self._leave())
+
+    return left
+
+
+for _name, _operation in {"floordiv": operator.floordiv, "mod": operator.mod, "pow": pow, "divmod": divmod}.items():
+    setattr(Tracked, f"__{_name}__", _leaving(_operation))
+    setattr(Tracked, f"__r{_name}__", _reflected(_operation))
+for _name, _operation in {
+    "abs": abs,
+    "pos": operator.pos,
+    "round": round,
+    "trunc": trunc,
+    "floor": floor,
+    "ceil": ceil,
+}.items():
+    setattr(Tracked, f"__{_name}__", _leaving(_operation))
+Tracked.__rtruediv__ = _reflected(operator.truediv)  # type: ignore[attr-defined]
 
 
 def _aware(value: Any) -> bool:

@@ -159,8 +159,8 @@ class Engine:
             self.state.undo(mark)
             self.workspace.forget()
 
-    def _rule_failed(self, what: str, name: str, exc: Exception) -> None:
-        self.problems.rule_raised(what, name, self.state.step, self.clock, exc)
+    def _rule_failed(self, what: str, name: str, at: datetime, exc: Exception) -> None:
+        self.problems.rule_raised(what, name, self.state.step, at, exc)
 
     def _without_place(self, problem: str, kind: str, detail: str) -> None:
         self.problems.add(Problem(problem, kind, None, self.state.step, None, None, detail))
@@ -175,7 +175,7 @@ class Engine:
     def _ticks_until(self, at: datetime) -> None:
         """Run the ticks before `at`: events at a tick's own instant are applied first."""
         while self._next_tick < at and self._next_tick < self._end:
-            if not (self.schedule.mode == "interval" and not self.closed_loop and self._stretch(min(at, self._end))):
+            if not (self.schedule.mode == "interval" and self._stretch(min(at, self._end))):
                 self._run_tick(self._next_tick)
                 self._next_tick = self._time_of(self._tick)
 
@@ -185,8 +185,8 @@ class Engine:
         last = -((self._start - at) // interval) - 1  # the greatest n with start + n * interval < at
         if last - self._tick < _GAP:
             return False
-        self.ticker.stretch(self._tick, last, self._time_of)
-        self._tick = last + 1
+        self._tick, emitted = self.ticker.stretch(self._tick, last, self._time_of, until_action=self.closed_loop)
+        self._applied(emitted, self._time_of(self._tick - 1))
         self._next_tick = self._time_of(self._tick)
         return True
 
@@ -195,13 +195,13 @@ class Engine:
             self.flush()
         emitted = self.ticker.tick(self._tick, at)
         self._tick += 1
+        self._applied(emitted, at)
+
+    def _applied(self, emitted: list[Emission], at: datetime) -> None:
         if self.closed_loop:
             self.clock = max(self.clock, at)
             for emission in emitted:
-                self._apply(emission, at)
-
-    def _apply(self, emission: Emission, at: datetime) -> None:
-        self._act(emission.action, at, "action", None, emission.tick)
+                self._act(emission.action, at, "action", None, emission.tick)
 
     def _act(self, action: Action, at: datetime, what: str, position: int | None, tick: int | None) -> None:
         state = self.state

@@ -44,8 +44,8 @@ def as_interval(value: Any) -> timedelta | None:
         parsed: Any = pd.Timedelta(value)
     except ValueError:
         return None
-    interval: timedelta = parsed.to_pytimedelta()
-    return None if pd.isna(parsed) else interval  # NaT is what "" says
+    interval: timedelta | None = None if pd.isna(parsed) else parsed.to_pytimedelta()  # "" is NaT
+    return interval
 
 
 def schedule_of(ticks: Any, recording: Recording, plan: Plan) -> Schedule:

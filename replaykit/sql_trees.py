@@ -8,6 +8,7 @@ asked at every tick.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ def _query(terms: list[tuple[int, Any]], now: Any, tables: Mapping[str, frozense
 
     plain = [(sign, _without_extreme(term)) for sign, term in terms]
     refused = (exp.AggFunc, exp.Window, exp.Query, exp.Lambda)
-    if not plain or any(term.find(*refused) is not None for _, term in plain):
+    if not plain or any(term.find(*refused) is not None or _of_calendar(term) for _, term in plain):
         return None
     source = _source([column for _, term in plain for column in term.find_all(exp.Column)], now, tables)
     if source is None:
@@ -119,6 +120,11 @@ def _query(terms: list[tuple[int, Any]], now: Any, tables: Mapping[str, frozense
         return None
     turn = " + ".join(f"({term})" for term in added) + "".join(f" - ({term})" for term in taken)
     return f"SELECT min(turn) FROM (SELECT {turn} AS turn {source}) WHERE turn >= $now"
+
+
+def _of_calendar(term: Any) -> bool:
+    """Return whether a term may be months or years, which have no fixed length: a month before is not a month after."""
+    return re.search("mon|year|quarter|decade|centur|millen", term.sql("duckdb").lower()) is not None
 
 
 def _without_extreme(term: Any) -> Any:

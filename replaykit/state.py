@@ -26,8 +26,8 @@ class State:
         self.step = 0
         self.now: Any = None
         """The clock of the running handler or tick: naive UTC datetime."""
-        self.random = random.Random(seed)  # noqa: S311 - repeatable is what it is for
-        """A generator seeded the same way in every replay."""
+        self._seed = seed
+        self._random: random.Random | None = None
         self.changes: list[Change] = []
         self._log = self.changes.append
         self._counters: dict[str, int] = {}
@@ -75,6 +75,25 @@ class State:
         if self._sql is None:
             raise StateError("state.sql works while a replay runs, not on a State made by hand.")
         return self._sql(query, {**(params or {}), **named})
+
+    @property
+    def random(self) -> random.Random:
+        """A generator seeded the same way in every replay."""
+        if self._random is None:
+            self._random = random.Random(self._seed)  # noqa: S311 - repeatable is what it is for
+        return self._random
+
+    def drawn(self) -> tuple[Any, Any]:
+        """Return what `put_back` needs to make `new_id` and ``random`` give the same once more."""
+        return dict(self._counters), self._random.getstate() if self._random is not None else None
+
+    def put_back(self, drawn: tuple[Any, Any]) -> None:
+        """Return to what `drawn` saw."""
+        self._counters, stream = dict(drawn[0]), drawn[1]
+        if stream is None:
+            self._random = None
+        elif self._random is not None:
+            self._random.setstate(stream)
 
     def new_id(self, prefix: str) -> str:
         """Return ``prefix-0001``, ``prefix-0002``, ...: counted per prefix, the same in every replay."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from replaykit.errors import StateError, excerpt
@@ -95,10 +96,8 @@ class StateTable:
 
     def update(self, key: Any, values: Mapping[str, Any] | None = None, /, **columns: Any) -> Row:
         """Set columns of an existing row. Returns the new row; logs nothing if no value differs."""
+        key = key if key in self._rows else self._stored(key)
         old = self._rows.get(key)
-        if old is None:
-            key = self._stored(key)
-            old = self._rows.get(key)
         if old is None:
             raise StateError(f"Table {self.name!r} has no row {excerpt(key)} to update; insert or upsert it.")
         return self._change(key, old, self._checked({**values, **columns} if values else columns))
@@ -118,10 +117,8 @@ class StateTable:
         return self._remove(key)
 
     def _remove(self, key: Any) -> bool:
+        key = key if key in self._rows else self._stored(key)
         old = self._rows.pop(key, None)
-        if old is None:
-            key = self._stored(key)
-            old = self._rows.pop(key, None)
         if old is None:
             return False
         born = self._born.pop(key)
@@ -193,21 +190,19 @@ class StateTable:
         """Return a key as rows hold it: a UUID as text, a time in UTC; one that fits no row comes back as it is."""
         if type(key) is str or type(key) is int:
             return key
-        parts = (key,) if self._single else key
-        if not isinstance(parts, tuple) or len(parts) != len(self.key):
+        if self._single:
+            return self._sought(self._single, key)
+        if not isinstance(key, tuple) or len(key) != len(self.key):
             return key
-        found = tuple([self._sought(name, part) for name, part in zip(self.key, parts, strict=True)])
-        return found[0] if self._single else found
+        return tuple([self._sought(name, part) for name, part in zip(self.key, key, strict=True)])
 
     def _sought(self, column: str, value: Any) -> Any:
         """Return a value as this column would hold it, or as it is if it could not."""
-        kind = self.types.get(column)
-        if kind is None:
+        if column not in self.types:
             raise self._no_column(column)
-        try:
-            return kind(value)
-        except StateError:
-            return value
+        with suppress(StateError):
+            return self.types[column](value)
+        return value
 
     def _all(self) -> list[Row]:
         if self._out_of_order:
@@ -300,8 +295,6 @@ class ProjectedTable(StateTable):
 
     def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Hold these rows instead, in this order, without logging a change."""
-        self._rows.clear()
-        self._born.clear()
-        self._index.clear()
-        self._unsorted.clear()
+        for held in (self._rows, self._born, self._index, self._unsorted):
+            held.clear()
         self.load(rows)

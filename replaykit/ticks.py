@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from replaykit.catching import may_hide_errors
 from replaykit.clock import Clock
-from replaykit.errors import IsolationError, ReconcilerError, StateError, excerpt, show_time
+from replaykit.errors import IsolationError, ReconcilerError, StateError, show_time
 from replaykit.reconciler import Action, Invariant, Reconciler, Rule
-from replaykit.rows import plain
+from replaykit.yielded import as_action, as_row, what_of
 
 if TYPE_CHECKING:
     from replaykit.sql import Statement
@@ -74,7 +75,11 @@ class Ticker:
     """Evaluates a reconciler's rules and invariants, and keeps what they gave."""
 
     def __init__(
-        self, reconciler: Reconciler, state: State, workspace: Workspace, failed: Callable[[str, str, Exception], None]
+        self,
+        reconciler: Reconciler,
+        state: State,
+        workspace: Workspace,
+        failed: Callable[[str, str, datetime, Exception], None],
     ) -> None:
         self.emissions: list[Emission] = []
         self.episodes: list[Episode] = []
@@ -93,16 +98,25 @@ class Ticker:
         for number, declared in enumerate(self._declared):
             rows = self._evaluate(declared, at, tick, at)
             if isinstance(declared, Rule):
-                emitted += self._emit(number, declared, rows, tick, at)
+                actions = [as_action(declared, row) for row in rows]
+                emitted += self._emit(number, declared, actions, tick, at)
             else:
                 self._observe(declared, rows, tick, at)
         self._record(tick, at, len(emitted))
         return emitted
 
-    def stretch(self, first: int, last: int, time_of: Callable[[int], datetime]) -> None:
+    def stretch(
+        self, first: int, last: int, time_of: Callable[[int], datetime], *, until_action: bool = False
+    ) -> tuple[int, list[Emission]]:
         """Give the answers of ticks `first` to `last`, over which the state does not change.
 
         Each rule is evaluated at `first`, and again only where a comparison it made with the clock turns.
+
+        Returns
+        -------
+        int, list
+            The tick that comes next. With `until_action` that is the one after the first at which rules emitted, and
+            what they emitted there: it is to be applied before any other tick.
         """
         standing = [_Last(due=first) for _ in self._declared]
         tick: int | None = first
@@ -112,21 +126,27 @@ class Ticker:
                 if answer.due == tick:
                     self._settle(answer, tick, time_of)
                     self._renew(number, answer, tick, at, time_of)
-            self._record(tick, at, sum(len(answer.emissions) for answer in standing))
+            emitted = [emission for answer in standing for emission in answer.emissions]
+            self._record(tick, at, len(emitted))
+            if until_action and emitted:
+                for answer in standing:
+                    self._settle(answer, tick + 1, time_of)
+                return tick + 1, emitted
             coming = [answer.due for answer in standing if answer.due is not None]
             following = min(coming, default=None)
             self.records[-1].repeats = min(following or last + 1, last + 1) - tick - 1
             tick = following
         for answer in standing:
             self._settle(answer, last + 1, time_of)
+        return last + 1, []
 
     def _settle(self, answer: _Last, tick: int, time_of: Callable[[int], datetime]) -> None:
         """Count how long an answer stood before `tick`."""
         repeats = tick - answer.tick - 1
+        for emission in answer.emissions:
+            emission.repeats = tick - emission.tick - 1
         if repeats <= 0:
             return
-        for emission in answer.emissions:
-            emission.repeats = repeats
         for episode in answer.found:
             episode.ticks += repeats
             episode.last = (tick - 1, time_of(tick - 1))
@@ -137,7 +157,9 @@ class Ticker:
         rows, due = self._followed(declared, tick, at, time_of)
         answer.tick, answer.due = tick, due
         if isinstance(declared, Rule):
-            answer.emissions = self._emit(number, declared, rows, tick, at)
+            actions = [as_action(declared, row) for row in rows]
+            if not _same(actions, answer.emissions):
+                answer.emissions = self._emit(number, declared, actions, tick, at)
         else:
             answer.found = self._observe(declared, rows, tick, at)
 
@@ -149,12 +171,15 @@ class Ticker:
             return self._evaluate(declared, at, tick, at), self._due(declared.statement, tick, at, time_of)
         if declared.name in self._every_tick:
             return self._evaluate(declared, at, tick, at), tick + 1
-        clock = Clock(at)
+        clock, drawn, before = Clock(at), self._state.drawn(), len(self._state.changes)
+        clock.opaque = may_hide_errors(declared.function)
         try:
-            rows = [_released(row, clock) for row in self._call(declared, clock.now())]
+            rows = [] if clock.opaque else [_released(row, clock) for row in self._call(declared, clock.now())]
         except Exception:  # noqa: BLE001 - what stands in for a datetime may not do where C code wants a real one
             clock.opaque = True
-        if clock.opaque:
+        self._check_unwritten(declared, before, tick, at)
+        if clock.opaque or self._state.drawn() != drawn:
+            self._state.put_back(drawn)
             self._every_tick.add(declared.name)
             return self._evaluate(declared, at, tick, at), tick + 1
         return rows, next_due(clock.turns, at, tick, time_of)
@@ -166,7 +191,6 @@ class Ticker:
         return tick + 1 if turns is None else next_due(turns, at, tick, time_of)
 
     def _evaluate(self, declared: Rule | Invariant, now: Any, tick: int, at: datetime) -> list[Any]:
-        what = f"{type(declared).__name__} {declared.name!r}"
         before = len(self._state.changes)
         self._state.now = now
         try:
@@ -174,15 +198,26 @@ class Ticker:
         except IsolationError:
             raise
         except Exception as exc:
+            self._check_unwritten(declared, before, tick, at)
+            what = what_of(declared)
             if isinstance(exc, StateError) and declared.statement is not None:
-                raise ReconcilerError(f"{what} failed at tick {tick} ({show_time(at)}): {exc}") from exc
-            self._failed(what, declared.name, exc)
+                raise ReconcilerError(
+                    f"{what} failed at tick {tick} ({show_time(at)}): {exc}",
+                    step=self._state.step,
+                    handler=declared.name,
+                ) from exc
+            self._failed(what, declared.name, at, exc)
             return []
+        self._check_unwritten(declared, before, tick, at)
+        return rows
+
+    def _check_unwritten(self, declared: Rule | Invariant, before: int, tick: int, at: datetime) -> None:
         if len(self._state.changes) != before:
             raise ReconcilerError(
-                f"{what} wrote to state at tick {tick} ({show_time(at)}); rules read, appliers write."
+                f"{what_of(declared)} wrote to state at tick {tick} ({show_time(at)}); rules read, appliers write.",
+                step=self._state.step,
+                handler=declared.name,
             )
-        return rows
 
     def _call(self, declared: Rule | Invariant, now: Any) -> list[Any]:
         if declared.statement is not None:
@@ -190,18 +225,16 @@ class Ticker:
         self._state.now = now
         return list(declared.function(self._state, now) or ())  # type: ignore[misc]
 
-    def _emit(self, number: int, rule: Rule, rows: Iterable[Any], tick: int, at: datetime) -> list[Emission]:
-        emitted = []
-        for ordinal, row in enumerate(rows):
-            action = _as_action(rule, row)
-            emitted.append(Emission(tick, at, self._state.step, rule, (number, ordinal), action))
+    def _emit(self, number: int, rule: Rule, actions: list[Action], tick: int, at: datetime) -> list[Emission]:
+        step = self._state.step
+        emitted = [Emission(tick, at, step, rule, (number, n), action) for n, action in enumerate(actions)]
         self.emissions += emitted
         return emitted
 
     def _observe(self, invariant: Invariant, rows: Iterable[Any], tick: int, at: datetime) -> list[Episode]:
         found: dict[tuple[str, tuple[Any, ...]], Episode] = {}
         for row in rows:
-            detail = _as_row(invariant, row)
+            detail = as_row(invariant, row)
             identity = (invariant.name, tuple(detail[name] for name in invariant.key))
             if identity in found:
                 continue
@@ -224,6 +257,12 @@ class Ticker:
         self.records.append(TickRecord(tick, at, self._state.step, actions, len(self._open)))
 
 
+def _same(actions: list[Action], emissions: list[Emission]) -> bool:
+    """Return whether a rule said again what it said before, to the types: 1 is not True here."""
+    before = [emission.action for emission in emissions]
+    return bool(actions) and actions == before and list(map(repr, actions)) == list(map(repr, before))
+
+
 def next_due(turns: Iterable[datetime], now: datetime, tick: int, time_of: Callable[[int], datetime]) -> int | None:
     """Return the first tick after `tick` at or behind the nearest instant at which a comparison turns."""
     coming = [turn for turn in turns if turn >= now - _SLACK]
@@ -240,25 +279,3 @@ def _released(row: Any, clock: Clock) -> Any:
     if isinstance(row, Mapping):
         return {name: clock.release(value) for name, value in row.items()}
     return row
-
-
-def _as_action(rule: Rule, row: Any) -> Action:
-    if rule.statement is not None:
-        return Action(rule.action or rule.name, **{name: plain(value) for name, value in row.items()})
-    if not isinstance(row, Action):
-        raise ReconcilerError(f"Rule {rule.name!r} yielded {excerpt(row)}; expected rk.Action(kind, field=value).")
-    missing = [name for name in rule.key if name not in row.fields]
-    if missing:
-        raise ReconcilerError(f"Rule {rule.name!r} yielded {excerpt(row)} without {missing[0]!r}, which its key names.")
-    return Action(row.kind, **{name: plain(value) for name, value in row.fields.items()})
-
-
-def _as_row(invariant: Invariant, row: Any) -> Mapping[str, Any]:
-    if not isinstance(row, Mapping):
-        raise ReconcilerError(f"Invariant {invariant.name!r} yielded {excerpt(row)}; expected a mapping such as a row.")
-    missing = [name for name in invariant.key if name not in row]
-    if missing:
-        raise ReconcilerError(
-            f"Invariant {invariant.name!r} gave no {missing[0]!r}, which its key names; it gave {list(row)}."
-        )
-    return {name: plain(value) for name, value in row.items()}
