@@ -20,8 +20,8 @@ The story of one event through the house:
         diff/, determinism/, plots.py, widgets/
 
 ``replaying.py`` is one replay from base to result, ``workspace.py`` its SQL side, ``connection.py`` opens DuckDB,
-``verdict.py`` and ``verification.py`` say how far to trust it, ``display.py`` shows tables, ``errors.py`` holds the error
-tree, ``systems/`` the reconcilers that ship.
+``verdict.py`` and ``verification.py`` say how far to trust it, ``display.py`` shows tables, ``errors.py`` holds the
+error tree, ``systems/`` the reconcilers that ship.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from replaykit.rollback import read_only
 from replaykit.rows import Row, plain
 from replaykit.sql import check_query, quote
 from replaykit.storage import arrow_column, load_arrow, load_table, storage_type
-from replaykit.tables import LazyTables
+from replaykit.tables import LazyTables, frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,7 +120,7 @@ class History:
     def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one query of our own and return its rows."""
         with self._lock:
-            return self._connection.cursor().execute(query, dict(parameters or {})).df()
+            return frame_of(self._connection.cursor().execute(query, dict(parameters or {})))
 
     def fetch(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run one query of our own and return its rows as tuples."""
@@ -136,7 +136,7 @@ class History:
                 if step is not None:
                     self._show(cursor, step)
                 with read_only(cursor):
-                    return interruptible(cursor, lambda: cursor.execute(statement.text, dict(parameters)).df())
+                    return interruptible(cursor, lambda: frame_of(cursor.execute(statement.text, dict(parameters))))
             except duckdb.Error as exc:
                 raise QueryError(f"The query {excerpt(query)} does not run: {str(exc).splitlines()[0]}") from exc
             finally:
@@ -232,6 +232,6 @@ class Moment:
         """Every table as of this moment, read when taken out."""
         return LazyTables(self.keys, self.__getitem__)
 
-    def sql(self, query: str, /, **params: Any) -> pd.DataFrame:
+    def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
         """Run one SELECT over the state tables as of this moment; ``history.<table>`` and ``steps`` are there too."""
-        return self.history.ask(query, params, step=self.step)
+        return self.history.ask(query, {**(params or {}), **named}, step=self.step)

@@ -12,12 +12,15 @@ import duckdb
 
 from replaykit import connection as connections
 from replaykit import findings
+from replaykit.display import count
 from replaykit.errors import FormatError, QueryError, excerpt
+from replaykit.interrupt import interruptible
 from replaykit.snapshot import RecordedSnapshot
 from replaykit.sources.format import checked_meta, read_columns
 from replaykit.sources.report import Report
 from replaykit.sources.writing import remove
-from replaykit.sql import quote
+from replaykit.sql import check_query, quote
+from replaykit.tables import frame_of
 from replaykit.window import Window
 
 if TYPE_CHECKING:
@@ -70,7 +73,7 @@ class Recording:
             self.close()
             raise
 
-    def sql(self, query: str, params: Parameters = None) -> pd.DataFrame:
+    def sql(self, query: str, params: Parameters = None, /, **named: Any) -> pd.DataFrame:
         """Return the rows of one SELECT over the recording's tables.
 
         Parameters
@@ -78,7 +81,7 @@ class Recording:
         query
             One SELECT; ``$name`` or ``?`` for parameters. Without ORDER BY, rows come in no promised order.
         params
-            Values for the parameters; never written into the text.
+            Values for the parameters, bound, never written into the text; those of ``$name`` also as keywords.
 
         Raises
         ------
@@ -87,8 +90,8 @@ class Recording:
         QueryError
             The query does not run; the message is DuckDB's.
         """
-        _guard(query)
-        return self._frame(query, params)
+        check_query(query, what="The query")
+        return self._frame(query, {**(params or {}), **named} if named and not isinstance(params, Sequence) else params)
 
     # Findings without a reconciler; each is documented where it is written.
     unexplained = findings.unexplained
@@ -213,7 +216,7 @@ class Recording:
         return True
 
     def __repr__(self) -> str:
-        parts = [_count(self._events, "event"), _count(len(self._snapshots), "snapshot"), _count(len(self.logs), "log")]
+        parts = [count(self._events, "event"), count(len(self._snapshots), "snapshot"), count(len(self.logs), "log")]
         shown = [part for part in parts[1:] if not part.startswith("0 ")]
         return f"Recording({', '.join([parts[0], *shown])})"
 
@@ -232,7 +235,7 @@ class Recording:
     def _run(self, query: str, params: Parameters) -> duckdb.DuckDBPyConnection:
         cursor = self._cursor()
         try:
-            return cursor.execute(query, params) if params is not None else cursor.execute(query)
+            return interruptible(cursor, lambda: cursor.execute(query, params))
         except duckdb.Error as error:
             cursor.close()
             raise QueryError(f"The query does not run: {error}") from None
@@ -258,7 +261,7 @@ class Recording:
     def _frame(self, query: str, params: Parameters = None) -> pd.DataFrame:
         cursor = self._run(query, params)
         try:
-            return _to_frame(cursor)
+            return frame_of(cursor)
         finally:
             cursor.close()
 
@@ -269,40 +272,10 @@ class Recording:
         )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _close(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> None:
     connection.close()
     if folder is not None:
         remove(folder)
-
-
-def _guard(query: str) -> None:
-    from replaykit import sql
-
-    check = getattr(sql, "check_query", None)
-    if check is not None:
-        check(query)
-
-
-def _to_frame(cursor: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    import warnings
-
-    types = [str(column[1]) for column in cursor.description or []]
-    if not any("TIME ZONE" in type for type in types):
-        frame = cursor.df()
-    else:
-        with warnings.catch_warnings():  # DuckDB calls pandas in a way pandas 4 will change, only for zoned times
-            warnings.filterwarnings("ignore", message=".*inplace keyword.*")
-            frame = cursor.df()
-    for place, type in enumerate(types):
-        if type == "HUGEINT":  # a sum of whole numbers would come as float64
-            column = frame.iloc[:, place]
-            if column.dtype.kind == "f" and (column.isna() | (column.abs() < 2**53)).all():
-                frame.isetitem(place, column.astype("Int64"))  # type: ignore[arg-type]
-    return frame
 
 
 def _opened(path: Path) -> duckdb.DuckDBPyConnection:

@@ -228,9 +228,9 @@ class Replay:
             raise QueryError(f"This replay applied no event {excerpt(event)}; see run.steps for those it did.")
         return int(found[0][0])
 
-    def sql(self, query: str, /, **params: Any) -> pd.DataFrame:
+    def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
         """Run one SELECT on the state after the last step; ``history.<table>`` and ``steps`` are there too."""
-        return self.after.sql(query, **params)
+        return self.after.sql(query, params, **named)
 
     def again(self) -> Replay:
         """Return the same replay, run once more."""

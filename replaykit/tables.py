@@ -1,16 +1,18 @@
-"""LazyTables: several tables by name, each read when it is taken out."""
+"""Tables as DataFrames: what a query gave, and several tables by name, each read when it is taken out."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import duckdb
     import pandas as pd
 
-__all__ = ["LazyTables"]
+__all__ = ["LazyTables", "frame_of"]
 
 
 class LazyTables(Mapping[str, "pd.DataFrame"]):
@@ -36,3 +38,20 @@ class LazyTables(Mapping[str, "pd.DataFrame"]):
 
     def __repr__(self) -> str:
         return f"LazyTables({', '.join(self._names)})"
+
+
+def frame_of(cursor: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Return what a cursor has fetched, without DuckDB's warning about zoned times, and whole sums as whole numbers."""
+    types = [str(column[1]) for column in cursor.description or []]
+    if not any("TIME ZONE" in type for type in types):
+        frame = cursor.df()
+    else:
+        with warnings.catch_warnings():  # DuckDB calls pandas in a way pandas 4 will change, only for zoned times
+            warnings.filterwarnings("ignore", message=".*inplace keyword.*")
+            frame = cursor.df()
+    for place, type in enumerate(types):
+        if type == "HUGEINT":  # a sum of whole numbers would come as float64
+            column = frame.iloc[:, place]
+            if column.dtype.kind == "f" and (column.isna() | (column.abs() < 2**53)).all():
+                frame.isetitem(place, column.astype("Int64"))  # type: ignore[arg-type]
+    return frame
