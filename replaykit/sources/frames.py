@@ -76,13 +76,15 @@ def _register(
         types = dict(intake.describe(quote(staged)))
     except (duckdb.Error, pa.ArrowException) as error:
         raise LoadError(f"{label} can't be read: {excerpt(str(error).splitlines()[0])}") from None
-    columns = tuple(
-        Column(name, f"c{place}", types[f"c{place}"])
-        if kind is None
-        else Column(name, f"CAST(c{place} AS {kind})", kind)
-        for place, (name, kind) in enumerate(zip(names, kinds, strict=True))
-    )
+    columns = tuple(_column(name, f"c{place}", types[f"c{place}"], kinds[place]) for place, name in enumerate(names))
     return SourceTable(label, quote(staged), columns, "row", rows, (Part(label, rows),))
+
+
+def _column(name: str, sql: str, type: str, kind: str | None) -> Column:
+    if kind is not None:
+        return Column(name, f"CAST({sql} AS {kind})", kind)
+    # A column without any value has a type of its own in Arrow, which no table can hold.
+    return Column(name, f"CAST({sql} AS VARCHAR)", "VARCHAR") if type.strip('"') == "NULL" else Column(name, sql, type)
 
 
 def _numbers(rows: int) -> pa.Array:

@@ -115,11 +115,11 @@ def _note_disorder(plan: Ordered, back: int, empty: int, intake: Intake) -> None
 
 
 def as_json(column: Column) -> str:
-    """Return the expression that stores a column as JSON; an empty text is no payload."""
+    """Return the expression that stores a column as JSON; an empty text or a bare ``null`` is no payload."""
     if column.type == "JSON":
-        return column.sql
+        return f"nullif({column.sql}, 'null')"
     if column.type == "VARCHAR":
-        return f"CAST(nullif({column.sql}, '') AS JSON)"
+        return f"CAST(CASE WHEN {column.sql} NOT IN ('', 'null') THEN {column.sql} END AS JSON)"
     return f"CAST(to_json({column.sql}) AS JSON)"
 
 
