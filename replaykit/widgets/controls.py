@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Controls"]
 
-_WIDE = ipw.Layout(width="100%")
+_WIDE = ipw.Layout(width="auto")
 _TICKS = ("end", "event", "1s", "5s", "1min")
 
 
@@ -36,14 +36,16 @@ class Controls:
         )  # fmt: skip
         for text in (self.start, self.end):
             text.continuous_update = False
-            text.layout.width = "290px"
-        self.ticks.layout.width = "180px"
+            text.layout.width, text.style.description_width = "270px", "40px"
+        self.ticks.layout.width, self.ticks.style.description_width = "140px", "40px"
         self.button = ipw.Button(description=verb, button_style="primary", tooltip=f"{verb}: panel.code is the call")
-        self.zoom_in = ipw.Button(description="Zoom in", tooltip="Spread the window over the whole slider")
+        self.zoom_in = ipw.Button(description="Zoom in", tooltip="Spread the window over the slider")
         self.zoom_out = ipw.Button(description="Zoom out", tooltip="Put the whole recording on the slider")
+        for button in (self.button, self.zoom_in, self.zoom_out):
+            button.layout.width = "auto"
         self.code = ipw.Textarea(
             tooltip="The call that gives this result: select all, copy, paste into a cell",
-            layout=ipw.Layout(width="100%", height="15em"),
+            layout=ipw.Layout(width="auto", height="15em"),
         )
         self.banner, self.strip, self.about = (ipw.HTML(layout=_WIDE) for _ in range(3))
         self.tabs = ipw.Tab([self.code], titles=["Copy as code"], layout=_WIDE)

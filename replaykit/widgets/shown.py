@@ -50,7 +50,7 @@ def standing(found: Replay | Glance | None, *, stale: bool, verb: str) -> tuple[
     if stale:
         return "stale", f"The controls have moved on; press {verb}. Below is still {found!r} of {found.window!r}."
     if isinstance(found, Glance):
-        return "looked", found.sentence
+        return "recorded", "Below is what the recording holds in this window. Nothing was replayed."
     return found.verdict.status, f"{found!r}: {found.verdict.sentence}"
 
 
@@ -60,7 +60,11 @@ def views(found: Replay | Glance) -> list[tuple[str, str]]:
 
 
 def _scrolling(html: str) -> str:
-    return f'<div style="overflow:auto;max-height:26em;line-height:1.4">{html}</div>'
+    # JupyterLab's own class gives tables inside a widget the look of those in a cell; elsewhere it means nothing.
+    style = "<style>.replaykit-view td, .replaykit-view th { white-space: nowrap !important; }</style>"
+    return (
+        f'{style}<div class="replaykit-view jp-RenderedHTMLCommon" style="overflow:auto;max-height:28em">{html}</div>'
+    )
 
 
 def _replayed(run: Replay) -> list[tuple[str, str]]:

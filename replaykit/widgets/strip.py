@@ -57,7 +57,10 @@ def strip(
         f'<svg role="img" aria-label="{escape(_told(edges, events))}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'preserveAspectRatio="none" style="display:block;width:100%;height:{_HEIGHT}px">{"".join(parts)}</svg>'
     )
-    return picture + _ends(edges, [name for name, times in marks if len(times)])
+    # As far from the edges as the slider's track below it.
+    return (
+        f'<div style="padding:0 6px">{picture}' + _ends(edges, [name for name, times in marks if len(times)]) + "</div>"
+    )
 
 
 def _mark(name: str, x: float) -> str:
