@@ -54,25 +54,41 @@ class Ordered:
 
 def write_ordered(plan: Ordered, intake: Intake, private: bool) -> None:
     """Check, order and write one table; rows that fail a check become its rejects."""
-    checks = [
-        *([] if plan.time.sure else _time_checks(plan.time, private)),
-        *_payload_checks(plan, private),
-        *plan.checks,
-    ]
-    plan.rejects = [*plan.table.unreadable, *find_rejects(plan.table, checks, intake)]
-    plan.rejects.sort(key=lambda row: (row.label, row.place))
-    bad = len(plan.rejects) - len(plan.table.unreadable)
-    keys = [column.sql for column in plan.order] or [plan.time.sql]
-    condition = " AND ".join(f"NOT coalesce({check.condition}, false)" for check in checks) if bad else "true"
-    back, empty = _disorder(plan.table, keys, condition, intake)
-    _note_disorder(plan, back, empty, intake)
-    _write(plan, keys, condition if bad else None, back + empty > 0, intake)
+    checks = [*([] if plan.time.sure else _time_checks(plan.time, private)), *plan.checks]
+    payloads = _payload_checks(plan, private)
+    noted = len(intake.notes)
+    try:
+        # Writing JSON validates it, so looking at it before would do that twice; where a wrong value must never reach
+        # the file, not even a block of it that is freed again, it is looked at first all the same.
+        _write_checked(plan, [*checks, *payloads] if private else checks, intake)
+    except duckdb.ConversionException:
+        del intake.notes[noted:]  # of an attempt that does not count
+        intake.connection.execute(f"DROP TABLE IF EXISTS {quote(plan.name)}")
+        _write_or_refuse(plan, [*checks, *payloads], intake)
     plan.loaded = int(intake.rows(f"SELECT count(*) FROM {quote(plan.name)}")[0][0])
     if plan.loaded + len(plan.rejects) != plan.table.read:
         raise LoadError(
             f"Loading {plan.name!r} lost count: {plan.table.read:,} rows read, {plan.loaded:,} loaded, "
             f"{len(plan.rejects):,} rejected. The source changed while it was read, or this is a bug of replaykit."
         )
+
+
+def _write_or_refuse(plan: Ordered, checks: Sequence[Check], intake: Intake) -> None:
+    try:
+        _write_checked(plan, checks, intake)
+    except duckdb.ConversionException as error:
+        shown = intake.quoted(excerpt(str(error).splitlines()[0]))
+        raise LoadError(f"Table {plan.name!r} can't be written: {shown}") from None
+
+
+def _write_checked(plan: Ordered, checks: Sequence[Check], intake: Intake) -> None:
+    found = find_rejects(plan.table, checks, intake)
+    plan.rejects = sorted([*plan.table.unreadable, *found], key=lambda row: (row.label, row.place))
+    keys = [column.sql for column in plan.order] or [plan.time.sql]
+    condition = " AND ".join(f"NOT coalesce({check.condition}, false)" for check in checks) if found else ""
+    back, empty = _disorder(plan.table, keys, condition or "true", intake)
+    _note_disorder(plan, back, empty, intake)
+    _write(plan, keys, condition, back + empty > 0, intake)
 
 
 def _time_checks(time: TimeColumn, private: bool) -> list[Check]:
@@ -146,26 +162,20 @@ def _plain(column: Column) -> str:
     return f"({column.sql} ->> '$')" if column.type == "JSON" else column.sql
 
 
-def _write(plan: Ordered, keys: Sequence[str], condition: str | None, sort: bool, intake: Intake) -> None:
+def _write(plan: Ordered, keys: Sequence[str], condition: str, sort: bool, intake: Intake) -> None:
     columns = _selected(plan, intake)
     reads = ", ".join(f"{sql} AS {quote(name)}" for name, sql in columns)
-    where = f" WHERE {condition}" if condition else ""
     create = f"CREATE TABLE {quote(plan.name)} AS SELECT "
-    source = f"FROM {plan.table.relation}{where}"
-    try:
-        if sort:
-            names = ", ".join(quote(name) for name, _ in columns)
-            order = ", ".join([f"{key} NULLS LAST" for key in keys] + [plan.table.row])
-            query = f"{create}row_number() OVER () AS position, {names} FROM (SELECT {reads} {source} ORDER BY {order})"
-        elif plan.table.dense and not condition:
-            query = f"{create}CAST({plan.table.row} AS BIGINT) AS position, {reads} {source}"
-        else:
-            query = f"{create}row_number() OVER () AS position, {reads} {source}"
-        if len(columns) > _WIDE:  # quadratic in the number of columns
-            intake.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
-        intake.connection.execute(query)
-        intake.connection.execute("RESET disabled_optimizers")
-    except duckdb.Error as error:
-        raise LoadError(
-            f"Table {plan.name!r} can't be written: {intake.quoted(excerpt(str(error).splitlines()[0]))}"
-        ) from None
+    source = f"FROM {plan.table.relation}{f' WHERE {condition}' if condition else ''}"
+    if sort:
+        names = ", ".join(quote(name) for name, _ in columns)
+        order = ", ".join([f"{key} NULLS LAST" for key in keys] + [plan.table.row])
+        query = f"{create}row_number() OVER () AS position, {names} FROM (SELECT {reads} {source} ORDER BY {order})"
+    elif plan.table.dense and not condition:
+        query = f"{create}CAST({plan.table.row} AS BIGINT) AS position, {reads} {source}"
+    else:
+        query = f"{create}row_number() OVER () AS position, {reads} {source}"
+    if len(columns) > _WIDE:  # quadratic in the number of columns
+        intake.connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+    intake.connection.execute(query)
+    intake.connection.execute("RESET disabled_optimizers")
