@@ -1,6 +1,6 @@
-"""What a SQL statement's syntax tree tells: which table it writes, and when its comparisons with ``$now`` turn.
+"""When the comparisons of a SQL rule with ``$now`` turn, read off its syntax tree.
 
-The latter is the counterpart of `replaykit.clock` for SQL. ``$now - updated_at > $patience`` turns at
+The counterpart of `replaykit.clock` for SQL. ``$now - updated_at > $patience`` turns at
 ``updated_at + $patience``, for any row of the table, whether or not the rest of the rule lets that row through: a
 superset, so that asking the rule again at each of them misses nothing. A rule that uses ``$now`` in any other way is
 asked at every tick.
@@ -12,14 +12,11 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import GuardError, excerpt
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from replaykit.sql import Statement
 
-__all__ = ["turn_queries", "written_by"]
+__all__ = ["turn_queries"]
 
 _SEARCHED = 64  # ancestors looked at before giving up
 
@@ -168,18 +165,3 @@ def _owner(column: Any, select: Any, tables: Mapping[str, frozenset[str]]) -> tu
             return fits[0] if len(fits) == 1 else None
         select = select.find_ancestor(exp.Select)
     return None
-
-
-def written_by(statement: Statement) -> tuple[str, list[str]]:
-    """Return the table a write names, and the columns an UPDATE assigns."""
-    import sqlglot
-    from sqlglot import exp
-
-    tree = sqlglot.parse_one(statement.text, dialect="duckdb")
-    table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-    if tree.args.get("returning"):
-        raise GuardError("state.sql adds RETURNING itself; leave it out, the changed rows are what it returns.")
-    if not isinstance(table, exp.Table) or table.db or table.catalog:
-        raise GuardError(f"state.sql {excerpt(statement.text)} must name one state table to write, without a schema.")
-    assigned = [part.this.name for part in tree.expressions if isinstance(part, exp.EQ)]
-    return table.name, assigned

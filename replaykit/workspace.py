@@ -13,8 +13,9 @@ from replaykit.interrupt import interruptible, stopped
 from replaykit.rollback import restarted
 from replaykit.rows import Row
 from replaykit.sql import Statement, check_statement, quote
-from replaykit.sql_trees import turn_queries, written_by
+from replaykit.sql_trees import turn_queries
 from replaykit.storage import arrow_column, load_arrow, storage_type
+from replaykit.writes import carried_over, written_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,11 +71,11 @@ class Workspace:
         revisions = tuple(self._revisions.get(name, 0) for name in sorted(statement.words & self._names))
         known = self._answers.get(statement.text) if steady else None
         if known is not None and known[0] == revisions:
-            return known[1]
+            return list(known[1])
         self.refresh(statement.words)
         rows = self._run(statement.text, self._bound(statement, extra))
         if steady:
-            self._answers[statement.text] = (revisions, rows)
+            self._answers[statement.text] = (revisions, list(rows))
         return rows
 
     def turns(self, statement: Statement) -> list[datetime] | None:
@@ -127,8 +128,10 @@ class Workspace:
         self._seen = len(self._state.changes)
 
     def _note(self, change: Change) -> None:
-        table = change[1]
-        self._dirty.setdefault(table, {})[change[2]] = None
+        self._dirty.setdefault(change[1], {})[change[2]] = None
+        self._revise(change[1])
+
+    def _revise(self, table: StateTable) -> None:
         name = table.name.lower()
         self._revisions[name] = self._revisions.get(name, 0) + 1
 
@@ -155,7 +158,8 @@ class Workspace:
         where = " AND ".join(f"{quote(name)} = ?" for name in table.key)
         places = ", ".join("?" for _ in table.types)
         rows = [(list(_parts(table, key)), table.get(key)) for key in keys]
-        if any(isinstance(v, str) and not v.isascii() and _broken(v) for _, row in rows for v in (row or {}).values()):
+        values = [value for key, row in rows for value in (*key, *(row or {}).values())]
+        if any(isinstance(value, str) and not value.isascii() and _broken(value) for value in values):
             return False
         for key, row in rows:
             self.connection.execute(f"DELETE FROM {quote(table.name)} WHERE {where}", key)
@@ -220,16 +224,17 @@ class Workspace:
         )
 
     def _bound(self, statement: Statement, extra: Mapping[str, Any] | None) -> dict[str, Any]:
-        known = {**self._state.params, "now": _plain(self._state.now), **(extra or {})}
+        known = {**self._state.params, "now": self._state.now, **(extra or {})}
         missing = sorted(name for name in statement.parameters if name not in known)
         if missing:
             raise GuardError(f"SQL uses ${missing[0]}, which has no value; there are {sorted(known)}.")
-        return {name: known[name] for name in statement.parameters}
+        return {name: _plain(known[name]) for name in statement.parameters}
 
     def _run(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
         def ask() -> list[Row]:
             cursor = self.connection.execute(text, dict(parameters))
             names = [column[0] for column in cursor.description or ()]
+            _check_names(names, text)
             return [Row(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
         try:
@@ -240,29 +245,34 @@ class Workspace:
             raise StateError(f"SQL {excerpt(text)} failed: {str(exc).splitlines()[0]}") from exc
 
     def _write(self, statement: Statement, extra: Mapping[str, Any] | None) -> list[Row]:
-        name, assigned = written_by(statement)
-        table = self._state[name]
-        keys = sorted(set(assigned) & set(table.key))
-        if keys and statement.kind == "UPDATE":
+        write = written_by(statement)
+        table = self._state[next((name for name in self._state.tables if name.lower() == write.table), write.table)]
+        keys = sorted(name for name in table.key if name.lower() in write.assigned)
+        if keys:
             raise GuardError(
-                f"state.sql may not assign key column {keys[0]!r} of {name!r}; delete the row and insert another."
+                f"state.sql may not assign key column {keys[0]!r} of {table.name!r}; delete the row and insert another."
             )
         self.refresh(statement.words)
         rows = self._run(f"{statement.text} RETURNING *", self._bound(statement, extra))
+        if statement.kind != "INSERT":  # whose rows come in the order of its own query
+            rows.sort(key=lambda row: table._born.get(table._key_of(row), 0))
+        mark = len(self._state.changes)
         try:
-            written = [self._carry_over(statement.kind, table, row) for row in rows]
+            written = [carried_over(write, table, row) for row in rows]
         except StateError:
+            self._state.undo(mark)
             self.forget()
             raise
-        self._seen = len(self._state.changes)
+        if not write.columns:  # otherwise defaults may have been filled in that the temp table lacks
+            self._seen = len(self._state.changes)
+        self._revise(table)
         return written
 
-    def _carry_over(self, kind: str, table: StateTable, row: Row) -> Row:
-        key = table._key_of(row)
-        if kind == "DELETE":
-            table.delete(key)
-            return row
-        return table.insert(row) if kind == "INSERT" else table.update(key, row)
+
+def _check_names(names: list[str], text: str) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise StateError(f"SQL {excerpt(text)} gives two columns named {twice[0]!r}; rename one with AS.")
 
 
 def _broken(text: str) -> bool:
