@@ -273,7 +273,7 @@ class Engine:
     def _operations_of_projections(self) -> Iterator[Operation] | None:
         if not self.projected:
             return None
-        return merged_operations(self.projected, self.workspace.connection, self.state.params)
+        return merged_operations(self.projected, self.workspace, self.state.params)
 
     def _project(self, ordinal: int) -> None:
         with unguarded():

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from replaykit.state import Change, StateTable
 
-__all__ = ["History", "Moment"]
+__all__ = ["BOOKKEEPING", "History", "Moment"]
 
-_BOOKKEEPING = ("change", "born", "valid_from", "valid_to")
+BOOKKEEPING = ("change", "born", "valid_from", "valid_to")
+"""Columns of ``history.<table>`` that no state table may have."""
 
 
 class History:
@@ -48,7 +49,8 @@ class History:
         for name, columns in self._columns.items():
             listed = ", ".join(f"{quote(c)} {storage_type(t)}" for c, t in columns.items())
             self._connection.execute(
-                f"CREATE TABLE log.{quote(name)} (change BIGINT, step BIGINT, born BIGINT, deleted BOOLEAN, {listed})"
+                f"CREATE TABLE log.{quote(name)} (replaykit_change BIGINT, replaykit_step BIGINT, replaykit_born BIGINT, "
+                f"replaykit_deleted BOOLEAN, {listed})"
             )
 
     def __repr__(self) -> str:
@@ -98,7 +100,8 @@ class History:
         names = list(self._columns[name])
         rows = self._connection.execute(
             f"SELECT {', '.join(map(quote, names))} FROM log.{quote(name)} "
-            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY change DESC) = 1 AND NOT deleted ORDER BY born"
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY replaykit_change DESC) = 1 "
+            "AND NOT replaykit_deleted ORDER BY replaykit_born"
         ).fetchall()
         return [Row(zip(names, row, strict=True)) for row in rows]
 
@@ -109,10 +112,10 @@ class History:
             key = ", ".join(quote(column) for column in self.keys[name])
             listed = ", ".join(quote(column) for column in columns)
             self._connection.execute(
-                f"CREATE TABLE history.{quote(name)} AS SELECT change, born, valid_from, valid_to, {listed} FROM ("
-                f"SELECT change, born, deleted, step AS valid_from, {listed}, "
-                f"lead(step) OVER (PARTITION BY {key} ORDER BY change) AS valid_to FROM log.{quote(name)}"
-                f") WHERE NOT deleted ORDER BY change"
+                f"CREATE TABLE history.{quote(name)} AS SELECT replaykit_change AS change, replaykit_born AS born, "
+                f"replaykit_step AS valid_from, valid_to, {listed} FROM (SELECT *, lead(replaykit_step) OVER "
+                f"(PARTITION BY {key} ORDER BY replaykit_change) AS valid_to FROM log.{quote(name)}) "
+                f"WHERE NOT replaykit_deleted ORDER BY replaykit_change"
             )
             self._connection.execute(f"DROP TABLE log.{quote(name)}")
         connection.seal(self._connection)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from replaykit.errors import ReconcilerError
+from replaykit.errors import ReconcilerError, excerpt
 from replaykit.interrupt import interruptible
 from replaykit.sql import quote
 from replaykit.storage import arrow_column, load_table, storage_type
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Operation", "Projected", "merged_operations", "prepare_projections"]
 
 _BATCH = 50_000
+_IN_ORDER = "ORDER BY replaykit_step, replaykit_part, replaykit_place"
 
 
 Operation: TypeAlias = "tuple[int, Projected, int, dict[str, Any]]"
@@ -32,11 +33,14 @@ Operation: TypeAlias = "tuple[int, Projected, int, dict[str, Any]]"
 
 @dataclass(frozen=True)
 class Projected:
-    """One state table's projections, checked: which columns each of them sets."""
+    """One state table's projections, checked."""
 
     name: str
     table: Table
-    parts: tuple[tuple[Projection, tuple[str, ...]], ...]
+    parts: tuple[tuple[Projection, Mapping[str, str]], ...]
+    """Each projection, and for each column it sets the expression that gives the value as the table stores it."""
+    last: int
+    """The last step there is."""
 
     @property
     def key(self) -> str:
@@ -50,27 +54,28 @@ class Projected:
         for number, (projection, columns) in enumerate(self.parts):
             used |= {name: parameters[name] for name in projection.statement.parameters}
             listed = ", ".join(
-                quote(c) if c in columns else f"CAST(NULL AS {storage_type(t)}) AS {quote(c)}"
+                f"{columns.get(c, f'CAST(NULL AS {storage_type(t)})')} AS {quote(c)}"
                 for c, t in self.table.columns.items()
             )
             selects.append(
-                f"SELECT step, {number} AS part, row_number() OVER () AS place, {projection.delete} AS deleted, "
-                f"{listed} FROM ({projection.statement.text})"
+                f"SELECT step AS replaykit_step, {number} AS replaykit_part, row_number() OVER () AS replaykit_place, "
+                f"{projection.delete} AS replaykit_deleted, {listed} FROM ({projection.statement.text})"
             )
         return " UNION ALL ".join(selects), used
 
     def operations(
-        self, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, Any]
+        self, workspace: Workspace, parameters: Mapping[str, Any]
     ) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Yield ``(step, part, row)`` in order, for a working set to apply one by one."""
-        query, used = self._ordered(parameters)
         target = quote(f"replaykit_operations_{self.name}")
-        ordered = f"CREATE TEMP TABLE {target} AS SELECT * FROM ({query}) ORDER BY step, part, place"
-        interruptible(connection, lambda: connection.execute(ordered, used))
         columns = list(self.table.columns)
-        offset = 0
+        offset, made = 0, -1
         while True:
-            rows = connection.execute(f"SELECT * FROM {target} LIMIT {_BATCH} OFFSET {offset}").fetchall()
+            if made != workspace.losses:  # a statement that failed takes the temp tables with it
+                self._list_operations(workspace, target, parameters)
+                made = workspace.losses
+            query = f"SELECT * FROM {target} LIMIT {_BATCH} OFFSET {offset}"
+            rows = workspace.connection.execute(query).fetchall()
             if not rows:
                 return
             for row in rows:
@@ -79,28 +84,44 @@ class Projected:
                 yield row[0], row[1], {name: values[name] for name in set_here}
             offset += _BATCH
 
+    def _list_operations(self, workspace: Workspace, target: str, parameters: Mapping[str, Any]) -> None:
+        query, used = self._ordered(parameters)
+        workspace.show_all_events()
+        self._create(workspace.connection, f"CREATE TEMP TABLE {target} AS SELECT * FROM ({query}) {_IN_ORDER}", used)
+        self._check_keys(workspace.connection, target)
+
+    def _create(self, connection: duckdb.DuckDBPyConnection, query: str, used: Mapping[str, Any]) -> None:
+        try:
+            interruptible(connection, lambda: connection.execute(query, dict(used)))
+        except duckdb.Error as exc:
+            texts = [projection.statement.text for projection, _ in self.parts]
+            raise ReconcilerError(
+                f"A projection of {self.name!r} failed: {str(exc).splitlines()[0]} The queries: {excerpt(texts)}"
+            ) from exc
+
     def versions(self) -> str:
         """Return the query that turns ordered operations into whole row versions, in order of change.
 
         Several rows of one key and step stay several versions. Deletes start a new generation of their key.
         """
         deletes = any(projection.delete for projection, _ in self.parts)
-        partition = f"PARTITION BY {self.key}" + (", generation" if deletes else "")
-        source = "operations"
+        partition = f"PARTITION BY {self.key}" + (", replaykit_generation" if deletes else "")
+        by_key = f"OVER (PARTITION BY {self.key} ORDER BY replaykit_change"
+        source = "replaykit_operations"
         if deletes:
             source = (
-                f"(SELECT *, coalesce(sum(deleted::INT) OVER (PARTITION BY {self.key} ORDER BY change ROWS BETWEEN "
-                f"UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS generation, "
-                f"coalesce(lag(deleted) OVER (PARTITION BY {self.key} ORDER BY change), true) AS absent "
-                "FROM operations)"
+                f"(SELECT *, coalesce(sum(replaykit_deleted::INT) {by_key} ROWS BETWEEN UNBOUNDED PRECEDING AND "
+                f"1 PRECEDING), 0) AS replaykit_generation, coalesce(lag(replaykit_deleted) {by_key}), true) AS "
+                f"replaykit_absent FROM {source})"
             )
         listed = ", ".join(f"{self._value(c, partition)} AS {quote(c)}" for c in self.table.columns)
-        kept = "WHERE NOT (deleted AND absent)" if deletes else ""
-        outer = ", ".join(["step", "born", "deleted", *(quote(c) for c in self.table.columns)])
-        absent = ", absent" if deletes else ""
+        kept = "WHERE NOT (replaykit_deleted AND replaykit_absent)" if deletes else ""
+        absent = ", replaykit_absent" if deletes else ""
+        outer = ", ".join(quote(c) for c in self.table.columns)
         return (
-            f"SELECT {outer} FROM (SELECT change, step, deleted{absent}, "
-            f"min(change) OVER ({partition}) AS born, {listed} FROM {source}) {kept} ORDER BY change"
+            f"SELECT replaykit_step, replaykit_born, replaykit_deleted, {outer} FROM (SELECT replaykit_change, "
+            f"replaykit_step, replaykit_deleted{absent}, min(replaykit_change) OVER ({partition}) AS replaykit_born, "
+            f"{listed} FROM {source}) {kept} ORDER BY replaykit_change"
         )
 
     def _value(self, column: str, partition: str) -> str:
@@ -111,44 +132,54 @@ class Projected:
         if column in self.table.key or (everywhere and not any(p.delete for p, _ in self.parts)):
             return name
         listed = ", ".join(map(str, [-1, *setting]))
-        return (
-            f"(last_value(CASE WHEN part IN ({listed}) THEN struct_pack(v := {name}) END IGNORE NULLS) "
-            f"OVER ({partition} ORDER BY change ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)).v"
+        last = (
+            f"last_value(CASE WHEN replaykit_part IN ({listed}) THEN struct_pack(v := {name}) END IGNORE NULLS) OVER "
+            f"({partition} ORDER BY replaykit_change ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
         )
+        if self.table.defaults.get(column) is None:
+            return f"({last}).v"
+        return f"(coalesce({last}, (SELECT struct_pack(v := {name}) FROM temp.replaykit_defaults))).v"
 
     def compute(
         self,
         connection: duckdb.DuckDBPyConnection,
         parameters: Mapping[str, Any],
         base: list[Mapping[str, Any]],
+        defaults: Mapping[str, Any],
         history: History,
     ) -> None:
         """Put every version of this table into the history, set-based."""
         query, used = self._ordered(parameters)
         if base:
-            _load_base(connection, self.name, self.table, base)
+            _load_rows(connection, "replaykit_base", self.name, self.table, base)
             listed = ", ".join(quote(c) for c in self.table.columns)
-            first = f"SELECT 0 AS step, -1 AS part, place, false AS deleted, {listed} FROM temp.replaykit_base"
+            first = (
+                "SELECT 0 AS replaykit_step, -1 AS replaykit_part, replaykit_place, false AS replaykit_deleted, "
+                f"{listed} FROM temp.replaykit_base"
+            )
             query = f"{first} UNION ALL {query}"
+        _load_rows(connection, "replaykit_defaults", self.name, self.table, [defaults])
         numbered = (
-            "CREATE OR REPLACE TEMP TABLE operations AS SELECT *, row_number() OVER () AS change FROM "
-            f"(SELECT * FROM ({query}) ORDER BY step, part, place)"
+            "CREATE OR REPLACE TEMP TABLE replaykit_operations AS SELECT *, row_number() OVER () AS replaykit_change "
+            f"FROM (SELECT * FROM ({query}) {_IN_ORDER})"
         )
-        interruptible(connection, lambda: connection.execute(numbered, used))
-        self._check_keys(connection)
+        self._create(connection, numbered, used)
+        self._check_keys(connection, "replaykit_operations")
         history.take(self.name, connection, self.versions())
-        connection.execute("DROP TABLE operations")
+        connection.execute("DROP TABLE replaykit_operations")
 
-    def _check_keys(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _check_keys(self, connection: duckdb.DuckDBPyConnection, target: str) -> None:
         nulls = " OR ".join(f"{quote(name)} IS NULL" for name in self.table.key)
         found = connection.execute(
-            f"SELECT step, part FROM operations WHERE {nulls} OR step IS NULL ORDER BY ALL LIMIT 1"
+            f"SELECT replaykit_step, replaykit_part, {nulls} FROM {target} WHERE replaykit_part >= 0 AND ({nulls} OR "
+            f"replaykit_step IS NULL OR replaykit_step NOT BETWEEN 1 AND {self.last}) ORDER BY ALL LIMIT 1"
         )
         row = found.fetchone()
         if row:
+            why = f"whose key {list(self.table.key)} is NULL" if row[2] else f"and there are steps 1 to {self.last}"
             raise ReconcilerError(
-                f"A projection of {self.name!r} gave a row at step {row[0]} whose key {list(self.table.key)} or step "
-                f"is NULL; leave such events out with WHERE. The query: {self.parts[row[1]][0].statement.text!r}"
+                f"A projection of {self.name!r} gave a row at step {row[0]}, {why}; leave such rows out with WHERE. "
+                f"The query: {excerpt(self.parts[row[1]][0].statement.text)}"
             )
 
 
@@ -162,23 +193,25 @@ def prepare_projections(reconciler: Reconciler, workspace: Workspace, state: Sta
     """
     workspace.refresh(frozenset())
     workspace.show_all_events()
-    found: dict[str, list[tuple[Projection, tuple[str, ...]]]] = {}
+    found: dict[str, list[tuple[Projection, Mapping[str, str]]]] = {}
     for projection in reconciler.projections:
         columns = _columns(projection, reconciler.tables[projection.table], workspace.connection, state.params)
         found.setdefault(projection.table, []).append((projection, columns))
-    return [Projected(name, reconciler.tables[name], tuple(parts)) for name, parts in found.items()]
+    last = workspace.planned_events
+    return [Projected(name, reconciler.tables[name], tuple(parts), last) for name, parts in found.items()]
 
 
 def _columns(
     projection: Projection, table: Table, connection: duckdb.DuckDBPyConnection, params: Mapping[str, Any]
-) -> tuple[str, ...]:
+) -> dict[str, str]:
     used = {name: params[name] for name in projection.statement.parameters}
     what = f"Projection of {projection.table!r} ({projection.statement.text!r})"
     try:
         described = connection.execute(f"SELECT * FROM ({projection.statement.text}) LIMIT 0", used).description
     except duckdb.Error as exc:
         raise ReconcilerError(f"{what} failed: {str(exc).splitlines()[0]}") from exc
-    names = [column[0] for column in described or ()]
+    described = described or []
+    names = [column[0] for column in described]
     missing = [name for name in ("step", *table.key) if name not in names]
     if missing:
         raise ReconcilerError(f"{what} lacks {missing}; it must select step and the key {list(table.key)}.")
@@ -187,29 +220,38 @@ def _columns(
         raise ReconcilerError(
             f"{what} selects {unknown}, which are no columns of the table; it has {list(table.columns)}."
         )
-    return tuple(name for name in names if name != "step")
+    if len(set(names)) < len(names) or "step" in table.columns:
+        raise ReconcilerError(f"{what} needs each column once, and 'step' for the step; it gives {names}.")
+    return {
+        name: _as_stored(quote(name), str(kind), table.columns[name]) for name, kind, *_ in described if name != "step"
+    }
 
 
-def _load_base(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: list[Mapping[str, Any]]) -> None:
+def _as_stored(name: str, kind: str, sql: str) -> str:
+    """Return the expression for a projected value as a state row holds it, whichever way it gets there."""
+    nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+    return f"CAST({f'to_json({name})' if nested else name} AS {storage_type(sql)})"
+
+
+def _load_rows(
+    connection: duckdb.DuckDBPyConnection, target: str, name: str, table: Table, rows: list[Mapping[str, Any]]
+) -> None:
+    """Make a temp table of rows of a state table, with their ``replaykit_place``."""
     import pyarrow as pa
 
     columns = {c: arrow_column(name, c, t, [row[c] for row in rows]) for c, t in table.columns.items()}
-    connection.execute("DROP TABLE IF EXISTS temp.replaykit_base")
-    load_table(
-        connection,
-        "replaykit_base",
-        pa.table({**columns, "place": pa.array(range(len(rows)), pa.int64())}),
-        temporary=True,
-    )
+    connection.execute(f"DROP TABLE IF EXISTS temp.{target}")
+    placed = pa.table({**columns, "replaykit_place": pa.array(range(len(rows)), pa.int64())})
+    load_table(connection, target, placed, temporary=True)
 
 
 def merged_operations(
-    projected: list[Projected], connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, Any]
+    projected: list[Projected], workspace: Workspace, parameters: Mapping[str, Any]
 ) -> Iterator[Operation]:
     """Yield the operations of several tables together, in order of steps."""
 
     def tagged(number: int, one: Projected) -> Iterator[tuple[int, int, int, Operation]]:
-        for order, (step, part, row) in enumerate(one.operations(connection, parameters)):
+        for order, (step, part, row) in enumerate(one.operations(workspace, parameters)):
             yield step, number, order, (step, one, part, row)
 
     streams = [tagged(number, one) for number, one in enumerate(projected)]

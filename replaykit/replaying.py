@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from replaykit import connection
 from replaykit.declarations import Table
 from replaykit.engine import Engine
 from replaykit.errors import ReconcilerError, excerpt
-from replaykit.history import History
+from replaykit.history import BOOKKEEPING, History
 from replaykit.inputs import base_rows
+from replaykit.interrupt import interruptible
 from replaykit.progress import Progress
 from replaykit.projections import prepare_projections
 from replaykit.recorded import recorded_inputs, recorded_instants
@@ -79,17 +83,29 @@ def planned(
 
 def _typed(recording: Recording, name: str, table: Table) -> Table:
     """Return the table with its columns, taken from the recording's snapshot if it declares none."""
-    if name in RESERVED:
+    if name.lower() in RESERVED:
         raise ReconcilerError(f"A state table can't be named {name!r}; that is a table of the replay itself.")
     if table.columns:
-        return table
+        return _distinct(name, table)
     if name not in recording.state_tables:
         raise ReconcilerError(
             f"Table {name!r} declares no columns, and no snapshot of the recording holds it (they hold "
             f"{list(recording.state_tables)}). Declare them: rk.Table(key=..., column='TYPE')."
         )
     columns = {c: _row_type(t) for c, t in recording.columns(name).items() if c not in ("snapshot", "row_no")}
-    return Table(table.key, columns, defaults=table.defaults)
+    return _distinct(name, Table(table.key, columns, defaults=table.defaults))
+
+
+def _distinct(name: str, table: Table) -> Table:
+    """Return the table if SQL can tell its columns apart from each other and from those of its history."""
+    names = [column.lower() for column in (*table.columns, *BOOKKEEPING)]
+    twice = next((column for column in table.columns if names.count(column.lower()) > 1), None)
+    if twice is not None:
+        raise ReconcilerError(
+            f"Table {name!r} can't have a column {twice!r}: its history has {list(BOOKKEEPING)}, and SQL does not tell "
+            "upper from lower case. Give the column another name."
+        )
+    return table
 
 
 def _row_type(sql: str) -> str:
@@ -174,7 +190,8 @@ class Replaying:
         """Fill the history from projections alone, then tick once on what came out."""
         named = {one.name for one in projected}
         for one in projected:
-            one.compute(instance, self.state.params, self.state[one.name].find(), self.history)
+            table = self.state[one.name]
+            one.compute(instance, self.state.params, table.find(), table._template, self.history)
         rest = [change for change in self.state.changes if change[1].name not in named]
         self.history.append(rest)
         self.state.changes.clear()
@@ -215,5 +232,15 @@ def _taken_up(projected: list[Any], instance: Any, params: Mapping[str, Any]) ->
         for projection, _ in one.parts:
             used = {name: params[name] for name in projection.statement.parameters}
             query = f"SELECT DISTINCT kind FROM events SEMI JOIN ({projection.statement.text}) AS made USING (step)"
-            kinds |= {row[0] for row in instance.execute(query, used).fetchall()}
+            try:
+                rows = interruptible(instance, partial(_fetched, instance, query, used))
+            except duckdb.Error as exc:
+                first = str(exc).splitlines()[0]
+                raise ReconcilerError(f"A projection of {one.name!r} failed: {first}") from exc
+            kinds |= {row[0] for row in rows}
     return frozenset(kinds)
+
+
+def _fetched(instance: Any, query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = instance.execute(query, parameters).fetchall()
+    return rows

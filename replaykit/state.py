@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import StateError
-from replaykit.state_table import Change, ProjectedTable, StateTable
+from replaykit.projected_table import ProjectedTable
+from replaykit.state_table import Change, StateTable
 
 if TYPE_CHECKING:
     from replaykit.declarations import Table

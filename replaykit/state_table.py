@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replaykit.errors import StateError, excerpt
 from replaykit.rows import ColumnType, Row, column_type
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from replaykit.declarations import Table
     from replaykit.state import State
 
-__all__ = ["Change", "ProjectedTable", "StateTable"]
+__all__ = ["Change", "StateTable"]
 
 Change: TypeAlias = "tuple[int, StateTable, Any, Row | None, Row | None, int]"
 """One write: ``(step, table, key, row after or None, row before or None, insertion number)``."""
@@ -280,21 +280,3 @@ class StateTable:
             self._rows[key] = new
             self._born[key] = self._next
             self._next += 1
-
-
-class ProjectedTable(StateTable):
-    """A table that projections fill: handlers may read it, not write it."""
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise StateError(
-            f"Table {self.name!r} is filled by projections, and a table has projections or handlers, never both; "
-            "write what handlers find into a table of their own."
-        )
-
-    insert = update = upsert = delete = _refuse
-
-    def replace(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Hold these rows instead, in this order, without logging a change."""
-        for held in (self._rows, self._born, self._index, self._unsorted):
-            held.clear()
-        self.load(rows)

@@ -39,6 +39,8 @@ class Workspace:
         self._state = state
         self._plan = plan
         self._numbered = numbered
+        self.losses = 0  # of the transaction, and with it of every temp table
+        self.planned_events = plan.events
         self._ready = False
         self._seen = 0
         self._dirty: dict[StateTable, dict[Any, None]] = {}
@@ -109,6 +111,7 @@ class Workspace:
         """Say that the working set went back (an undo) or the transaction was lost: fill anew when next asked."""
         if self._ready:
             restarted(self.connection)
+            self.losses += 1
         self._ready = False
         self._paired = 0
         self._shown = -1
