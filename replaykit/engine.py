@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from replaykit.audit import guarded, unguarded
 from replaykit.collector import collector_resting
 from replaykit.errors import IsolationError, StateError, excerpt
+from replaykit.folding import FLUSH, fold
 from replaykit.inputs import Event, Plan, read_events
 from replaykit.problems import UNHANDLED, Problem, Problems
 from replaykit.projections import merged_operations
+from replaykit.recorded import OtherStep
 from replaykit.ticks import Emission, Ticker
 
 if TYPE_CHECKING:
@@ -30,21 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-_FLUSH = 200_000
 _GAP = 3  # so many ticks without an event are worth following the clock
 _NEVER = datetime.max  # noqa: DTZ901 - times are naive UTC throughout
-
-
-@dataclass
-class _Other:
-    """A step that is no event: an applied or recorded action, or a recorded write."""
-
-    step: int
-    input: str
-    kind: str
-    position: int | None
-    occurred_at: datetime
-    tick: int | None
 
 
 @dataclass
@@ -65,7 +54,7 @@ class Engine:
     progress: Progress
     pairs: list[tuple[int, int, datetime]] = field(default_factory=list)
     """Step, position and clock of each event, kept only where steps are not simply consecutive positions."""
-    others: list[_Other] = field(default_factory=list)
+    others: list[OtherStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.problems = Problems(self.reconciler.name, self.on_error)
@@ -81,16 +70,19 @@ class Engine:
         self._operations = self._operations_of_projections()
         self._operation = next(self._operations, None) if self._operations else None
         self._inside = self.plan.warmup == 0
-        self._ordinal = 0
+        self.ordinal = 0
 
     def run(self) -> None:
         """Apply every input and run every tick."""
         with collector_resting() as rest:
             for batch in read_events(self.recording, self.plan):
                 with guarded():
-                    for event in batch:
-                        self._input(event)
-                self.progress.advance(self._ordinal, self.plan.events)
+                    if self._plain(batch):
+                        fold(self, batch)
+                    else:
+                        for event in batch:
+                            self._input(event)
+                self.progress.advance(self.ordinal, self.plan.events)
                 rest()
             with guarded():
                 self._recorded_until(None)
@@ -106,7 +98,7 @@ class Engine:
 
     def skip_to_end(self) -> None:
         """Stand where `run` would stand after the last event, when projections did its work."""
-        self.state.step = self._ordinal = self.plan.events
+        self.state.step = self.ordinal = self.plan.events
         self.before_step = self.plan.warmup
         self._inside = True
         unhandled = [
@@ -116,6 +108,13 @@ class Engine:
             number, position, event_id = self.plan.kinds[kind]
             step = position - self.plan.first
             self.problems.add(Problem("unhandled kind", kind, None, step, position, event_id, UNHANDLED, number))
+
+    def _plain(self, batch: list[Event]) -> bool:
+        """Return whether nothing but handlers has to happen between the events of a batch."""
+        steady = self._inside and not self.numbered and self._pending is None and self._operation is None
+        if not steady or self.schedule.mode == "event":
+            return False
+        return self._next_tick == _NEVER or max(event["occurred_at"] for event in batch) <= self._next_tick
 
     def _input(self, event: Event) -> None:
         at = event["occurred_at"]
@@ -128,21 +127,26 @@ class Engine:
             self._ticks_until(at)
         state = self.state
         state.step = step = state.step + 1
-        self._ordinal += 1
+        self.ordinal += 1
         state.now = at
         if self.numbered:
             self.pairs.append((step, event["position"], at))
         if self._operation is not None:
-            self._project(self._ordinal)
+            self._project(self.ordinal)
         handler = self.reconciler.handlers.get(event["kind"])
         if handler is not None:
             self._handle(handler, event)
-        elif event["kind"] not in self.reconciler.ignored and event["kind"] not in self._projected_kinds:
-            self.problems.unhandled(event, state.step)
-        if len(state.changes) >= _FLUSH:
+        else:
+            self.unhandled(event)
+        if len(state.changes) >= FLUSH:
             self.flush()
         if self.schedule.mode == "event" and self._inside:
             self._run_tick(at)
+
+    def unhandled(self, event: Event) -> None:
+        """Count an event without a handler, unless it is ignored or a projection takes it up."""
+        if event["kind"] not in self.reconciler.ignored and event["kind"] not in self._projected_kinds:
+            self.problems.unhandled(event, self.state.step)
 
     def _handle(self, handler: Any, event: Event) -> None:
         mark = len(self.state.changes)
@@ -151,9 +155,10 @@ class Engine:
         except IsolationError:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever a handler raises is a finding
-            self._failed(handler, event, exc, mark)
+            self.failed(handler, event, exc, mark)
 
-    def _failed(self, handler: Any, event: Event, exc: Exception, mark: int) -> None:
+    def failed(self, handler: Any, event: Event, exc: Exception, mark: int) -> None:
+        """Raise a handler's error, or take its changes back or keep them and count it."""
         self.problems.handler_raised(handler, event, self.state.step, exc)
         if self.on_error == "undo" and len(self.state.changes) > mark:
             self.state.undo(mark)
@@ -191,7 +196,7 @@ class Engine:
         return True
 
     def _run_tick(self, at: datetime) -> None:
-        if len(self.state.changes) >= _FLUSH:
+        if len(self.state.changes) >= FLUSH:
             self.flush()
         emitted = self.ticker.tick(self._tick, at)
         self._tick += 1
@@ -207,7 +212,7 @@ class Engine:
         state = self.state
         state.step += 1
         state.now = at
-        self.others.append(_Other(state.step, what, action.kind, position, at, tick))
+        self.others.append(OtherStep(state.step, what, action.kind, position, at, tick))
         applier = self.reconciler.appliers.get(action.kind)
         if applier is None:
             self._without_place("unapplied action", action.kind, "no act handler names this kind of action")
@@ -219,7 +224,7 @@ class Engine:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever a handler raises is a finding
             stand_in = Event(occurred_at=at, kind=action.kind, event_id=None, position=position, payload=None)
-            self._failed(applier, stand_in, exc, mark)
+            self.failed(applier, stand_in, exc, mark)
 
     def _finish(self) -> None:
         if self.schedule.mode in ("interval", "recorded"):
@@ -252,7 +257,7 @@ class Engine:
         state = self.state
         state.step += 1
         state.now = found.occurred_at
-        self.others.append(_Other(state.step, "recorded write", found.kind, found.position, found.occurred_at, None))
+        self.others.append(OtherStep(state.step, "recorded write", found.kind, found.position, found.occurred_at, None))
         try:
             found.write_to(state)
         except StateError as exc:

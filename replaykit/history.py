@@ -63,26 +63,30 @@ class History:
 
     def append(self, changes: Sequence[Change]) -> None:
         """Add changes in their order; called while the replay runs."""
-        by_table: dict[StateTable, list[tuple[int, Change]]] = {}
-        for number, change in enumerate(changes, self._next):
-            by_table.setdefault(change[1], []).append((number, change))
+        first = self._next
         self._next += len(changes)
-        for table, numbered in by_table.items():
-            self._insert(f"log.{quote(table.name)}", table.name, numbered)
+        tables = [change[1] for change in changes]
+        distinct = dict.fromkeys(tables)
+        for table in distinct:
+            if len(distinct) == 1:
+                self._insert(table, range(first, self._next), changes)
+                continue
+            places = [place for place, one in enumerate(tables) if one is table]
+            self._insert(table, [first + place for place in places], [changes[place] for place in places])
 
-    def _insert(self, target: str, name: str, numbered: list[tuple[int, Change]]) -> None:
+    def _insert(self, table: StateTable, numbers: Sequence[int], changes: Sequence[Change]) -> None:
         import pyarrow as pa
 
-        images = [change[3] if change[3] is not None else change[4] for _, change in numbered]
+        images: list[Any] = [change[3] or change[4] for change in changes]
         arrays = {
-            "change": pa.array([number for number, _ in numbered], pa.int64()),
-            "step": pa.array([change[0] for _, change in numbered], pa.int64()),
-            "born": pa.array([change[5] for _, change in numbered], pa.int64()),
-            "deleted": pa.array([change[3] is None for _, change in numbered], pa.bool_()),
+            "change": pa.array(numbers, pa.int64()),
+            "step": pa.array([change[0] for change in changes], pa.int64()),
+            "born": pa.array([change[5] for change in changes], pa.int64()),
+            "deleted": pa.array([change[3] is None for change in changes], pa.bool_()),
         }
-        for column, sql in self._columns[name].items():
-            arrays[f"c_{column}"] = arrow_column(name, column, sql, [image[column] for image in images])  # type: ignore[index]
-        load_arrow(self._connection, target, pa.table(arrays))
+        for column, sql in self._columns[table.name].items():
+            arrays[f"c_{column}"] = arrow_column(table.name, column, sql, [image[column] for image in images])
+        load_arrow(self._connection, f"log.{quote(table.name)}", pa.table(arrays))
 
     def take(self, name: str, source: duckdb.DuckDBPyConnection, query: str) -> None:
         """Add what a projection computed: a query giving step, born, deleted and the columns, in order of change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,14 +14,12 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["interruptible", "stopped"]
+__all__ = ["Worker", "interruptible", "stopped"]
 
 _T = TypeVar("_T")
 
 
-def interruptible(
-    connection: duckdb.DuckDBPyConnection, work: Callable[[], _T], pool: ThreadPoolExecutor | None = None
-) -> _T:
+def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], _T], pool: Worker | None = None) -> _T:
     """Run `work` on a worker thread, so that an interrupt of the main thread stops its query at once.
 
     DuckDB looks for an interrupt of the main thread only between chunks, and a join may be one chunk for minutes.
@@ -36,33 +35,51 @@ def interruptible(
         return work()  # only the main thread is ever interrupted
     if pool is not None:
         return _waited_for(pool, work, connection)
-    own = ThreadPoolExecutor(1, thread_name_prefix="replaykit-sql")
+    own = Worker()
     try:
         return _waited_for(own, work, connection)
     finally:
         stopped(own, connection)
 
 
-def _waited_for(pool: ThreadPoolExecutor, work: Callable[[], _T], connection: duckdb.DuckDBPyConnection) -> _T:
-    future: Future[_T] | None = None
+class Worker(ThreadPoolExecutor):
+    """A pool of one thread that knows what it is doing: only a query under way may be interrupted, not the next one."""
+
+    def __init__(self) -> None:
+        super().__init__(1, thread_name_prefix="replaykit-sql")
+        self.pending = 0
+
+    def start(self, work: Callable[[], _T]) -> Future[_T]:
+        """Begin `work`; ``pending`` is 1 until it ended, whatever happens to the caller meanwhile."""
+        self.pending += 1
+        return self.submit(self._ended, work)
+
+    def _ended(self, work: Callable[[], _T]) -> _T:
+        try:
+            return work()
+        finally:
+            self.pending -= 1
+
+
+def _waited_for(pool: Worker, work: Callable[[], _T], connection: duckdb.DuckDBPyConnection) -> _T:
     try:
         with unguarded():  # the worker is our thread, not a handler's
-            future = pool.submit(work)
+            future = pool.start(work)
         while not future.done():
             wait([future], timeout=0.05)
         return future.result()
     except KeyboardInterrupt:
-        while future is not None and not future.done():
-            connection.interrupt()
-            wait([future], timeout=0.02)
+        _interrupt(pool, connection)
         raise
 
 
-def stopped(pool: ThreadPoolExecutor, connection: duckdb.DuckDBPyConnection) -> None:
+def _interrupt(pool: Worker, connection: duckdb.DuckDBPyConnection) -> None:
+    while pool.pending:
+        connection.interrupt()
+        time.sleep(0.01)
+
+
+def stopped(pool: Worker, connection: duckdb.DuckDBPyConnection) -> None:
     """End a worker, and a query left running in it by an interrupt that came between two lines above."""
-    pool.shutdown(wait=False, cancel_futures=True)
-    for thread in tuple(pool._threads):
-        thread.join(0.02)
-        while thread.is_alive():
-            connection.interrupt()
-            thread.join(0.02)
+    _interrupt(pool, connection)
+    pool.shutdown(wait=True, cancel_futures=True)

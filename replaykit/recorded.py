@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from replaykit.recording import Recording
     from replaykit.state import State
 
-__all__ = ["RecordedInput", "recorded_actions", "recorded_inputs", "recorded_instants"]
+__all__ = ["OtherStep", "RecordedInput", "recorded_actions", "recorded_inputs", "recorded_instants"]
+
+
+@dataclass(frozen=True)
+class OtherStep:
+    """A step that is no event: an applied or recorded action, or a recorded write."""
+
+    step: int
+    input: str
+    kind: str
+    position: int | None
+    occurred_at: datetime
+    tick: int | None
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from replaykit.errors import GuardError, StateError, excerpt
-from replaykit.interrupt import interruptible, stopped
+from replaykit.interrupt import Worker, interruptible, stopped
 from replaykit.rollback import restarted
 from replaykit.rows import Row
 from replaykit.sql import Statement, check_statement, quote
@@ -50,7 +49,7 @@ class Workspace:
         self._answers: dict[str, tuple[tuple[int, ...], list[Row]]] = {}
         self._pairs: list[tuple[int, int, Any]] = []
         self._paired = 0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="replaykit-sql")
+        self._pool = Worker()
 
     def follow(self, pairs: list[tuple[int, int, Any]]) -> None:
         """Take the engine's growing list of ``(step, position, clock)``, where steps are not consecutive positions."""
