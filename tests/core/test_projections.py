@@ -134,7 +134,8 @@ def one(table, query, **options):
 def test_values_are_stored_alike_in_both_paths(recording):
     """Each path has its own way into the history: what is cast in one must be cast in the other."""
     query = """SELECT step, payload->>'$.id' AS id, 5.0::DECIMAL(4, 1) AS i, '7' AS big, {'a': [1, NULL]} AS j,
-        [1, 2] AS v, TIMESTAMPTZ '2026-03-26 08:00+02' AS ts, DATE '2026-03-26' AS d, 0.1 AS f, 1 AS dec, INTERVAL 90 MINUTE AS iv,
+        [1, 2] AS v, TIMESTAMPTZ '2026-03-26 08:00+02' AS ts, DATE '2026-03-26' AS d, 0.1 AS f,
+        1 AS dec, INTERVAL 90 MINUTE AS iv,
         'ab'::BLOB AS b, sum(1) OVER (ORDER BY step) AS h, TIME '06:10' AS t
         FROM events WHERE payload->>'$.id' IS NOT NULL"""
     table = Table(
