@@ -30,7 +30,8 @@ class Snapshot:
         Table name to source (path, glob, DataFrame, Arrow, dictionaries, ``rk.sqlite(path, table)``), or
         ``rk.sqlite(path)``: every table of the database except the one the events came from.
     at
-        The moment, ISO 8601 or datetime. None is the end of the recording, as for an export of live tables.
+        The moment, ISO 8601 or datetime, UTC if it has no zone. None is the end of the recording, as for an export of
+        live tables.
     after
         The last event inside: an event id, or its position as a number (0 = none). None includes every event with
         ``occurred_at <= at``; False leaves out those at exactly `at`.

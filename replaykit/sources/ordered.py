@@ -124,7 +124,8 @@ def _note_disorder(plan: Ordered, back: int, empty: int, intake: Intake) -> None
     intake.counts[f"{plan.name}_steps_back_in_source"] = back
     if back:
         intake.note(
-            f"{plan.name}: {by} runs backwards {count(back, 'time')} in the source; the rows were put in its order."
+            f"{plan.name}: {by} {'run' if len(plan.order) > 1 else 'runs'} backwards {count(back, 'time')} in the "
+            "source; the rows were put in its order."
         )
     if empty:
         intake.note(f"{plan.name}: {count(empty, 'row')} without {by} to order by; they come last.")

@@ -58,7 +58,10 @@ def survey_sequence(plan: Ordered, intake: Intake) -> None:
         intake.note(f"{plan.name}: {count(ties, 'row')} with the sequence of the row before; they are in source order.")
     if back and not plan.order:
         names = " and ".join(repr(name) for name in sources)
-        intake.note(f"{plan.name}: in the order of time, {names} runs backwards {count(back, 'time')}.")
+        intake.note(
+            f"{plan.name}: in the order of time, {names} {'run' if len(sources) > 1 else 'runs'} backwards "
+            f"{count(back, 'time')}."
+        )
 
 
 def _note_burst(plan: Ordered, intake: Intake) -> None:

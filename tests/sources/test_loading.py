@@ -369,3 +369,17 @@ def test_loading_is_deterministic(tmp_path: Path) -> None:
 
     pd.testing.assert_frame_equal(first, second)
     assert first["n"].tolist() == frame.sort_values(["time", "n"])["n"].tolist()
+
+
+def test_an_interrupted_load_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the middle is an ordinary way to end a load."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("replaykit.sources.loading.write_rejects", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        rk.load(events(), save=tmp_path / "a.duckdb")
+
+    assert list(tmp_path.iterdir()) == []

@@ -139,6 +139,28 @@ def test_absent_and_null_stay_different_in_a_payload(write: Write) -> None:
     assert recording.events["payload"].tolist() == ['{"a":null}', '{"b":[1,{"c":2}]}']
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_one_that_makes_most_columns_of_the_header(delimiter: str, write: Write) -> None:
+    """German Excel writes semicolons."""
+    recording = rk.load(write("t.csv", f"time{delimiter}n{delimiter}m\n{DAY}{delimiter}1{delimiter}x\n"))
+
+    assert recording.events[["n", "m"]].values.tolist() == [[1, "x"]]
+
+
+def test_rejects_in_the_middle_of_a_long_csv_name_their_physical_lines(write: Write) -> None:
+    """Values with line breaks, blank lines and bad rows before it all move a line."""
+    good = f'{DAY},"two\nlines"\n'
+    text = "time,n\n" + good * 3000 + "\n" + f"{DAY}\n" + good + "bad,1\n" + good + f"{DAY},1,2\n" + good
+
+    recording = rk.load(write("t.csv", text))
+
+    assert recording.rejects[["place", "reason"]].values.tolist() == [
+        [6003, "too few values"],
+        [6006, "time is impossible or can't be read"],
+        [6009, "too many values"],
+    ]
+
+
 def test_a_payload_of_five_megabytes_is_loaded(write: Write) -> None:
     """The CSV reader of DuckDB stops at two unless told."""
     big = json.dumps({"data": "eA==" * 1_250_000})
