@@ -11,6 +11,7 @@ from replaykit.collector import collector_resting
 from replaykit.errors import IsolationError, StateError, excerpt
 from replaykit.folding import FLUSH, fold
 from replaykit.inputs import Event, Plan, read_events
+from replaykit.interrupt import raise_if_interrupted
 from replaykit.problems import UNHANDLED, Problem, Problems
 from replaykit.projections import merged_operations
 from replaykit.recorded import OtherStep
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
+_FEW = 1_000  # changes worth a flush while they are still in the cache
 _GAP = 3  # so many ticks without an event are worth following the clock
 _NEVER = datetime.max  # noqa: DTZ901 - times are naive UTC throughout
 
@@ -77,12 +79,15 @@ class Engine:
         with collector_resting() as rest:
             for batch in read_events(self.recording, self.plan):
                 with guarded():
-                    if self._plain(batch):
+                    if self._plain():
                         fold(self, batch)
                     else:
                         for event in batch:
-                            self._input(event)
+                            self.input(event)
+                if len(self.state.changes) >= _FEW:
+                    self.flush()
                 self.progress.advance(self.ordinal, self.plan.events)
+                raise_if_interrupted()
                 rest()
             with guarded():
                 self._recorded_until(None)
@@ -109,14 +114,13 @@ class Engine:
             step = position - self.plan.first
             self.problems.add(Problem("unhandled kind", kind, None, step, position, event_id, UNHANDLED, number))
 
-    def _plain(self, batch: list[Event]) -> bool:
-        """Return whether nothing but handlers has to happen between the events of a batch."""
-        steady = self._inside and not self.numbered and self._pending is None and self._operation is None
-        if not steady or self.schedule.mode == "event":
-            return False
-        return self._next_tick == _NEVER or max(event["occurred_at"] for event in batch) <= self._next_tick
+    def _plain(self) -> bool:
+        """Return whether an event may meet nothing but its handler."""
+        steady = not self.numbered and self._pending is None and self._operation is None
+        return steady and self.schedule.mode != "event"
 
-    def _input(self, event: Event) -> None:
+    def input(self, event: Event) -> None:
+        """Take one input, with all that may come before and after it."""
         at = event["occurred_at"]
         if self._pending is not None:
             self._recorded_until(event)
@@ -145,7 +149,7 @@ class Engine:
 
     def unhandled(self, event: Event) -> None:
         """Count an event without a handler, unless it is ignored or a projection takes it up."""
-        if event["kind"] not in self.reconciler.ignored and event["kind"] not in self._projected_kinds:
+        if event["kind"] not in self.reconciler.ignored and event["kind"] not in self._handled:
             self.problems.unhandled(event, self.state.step)
 
     def _handle(self, handler: Any, event: Event) -> None:
@@ -264,10 +268,6 @@ class Engine:
             self._without_place("write does not fit", found.kind, excerpt(str(exc)))
 
     # Projections that a working set must see
-
-    @property
-    def _projected_kinds(self) -> frozenset[str]:
-        return self._handled
 
     _handled: frozenset[str] = frozenset()
 

@@ -7,30 +7,31 @@ from typing import TYPE_CHECKING
 from replaykit.errors import IsolationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from replaykit.engine import Engine
     from replaykit.inputs import Event
 
 __all__ = ["FLUSH", "fold"]
 
-FLUSH = 200_000
-"""Changes kept in memory before they go into the history."""
+FLUSH = 20_000
+"""Changes kept in memory before they go into the history, at most."""
 
 
-def fold(engine: Engine, batch: list[Event]) -> None:
-    """Hand each event to its handler: what `Engine` does one by one, with everything looked up once."""
-    state, clock, step = engine.state, engine.clock, engine.state.step
-    handlers, changes = engine.reconciler.handlers, engine.state.changes
-    for event in batch:
+def fold(engine: Engine, events: Iterable[Event]) -> None:
+    """Hand each event to its handler: what `Engine` does one by one, with everything looked up once.
+
+    An event before which something else is due, or without a handler, takes the engine's own way.
+    """
+    state, handlers, changes = engine.state, engine.reconciler.handlers, engine.state.changes
+    for event in events:
         at = event["occurred_at"]
-        if at > clock:  # noqa: PLR1730 - max() would be a call for each event
-            clock = at
-        step += 1
-        state.step = step
-        state.now = clock
         handler = handlers.get(event["kind"])
-        if handler is None:
-            engine.unhandled(event)
+        if handler is None or at < engine.clock or at > engine._next_tick or not engine._inside:
+            engine.input(event)
             continue
+        engine.clock = state.now = at
+        state.step += 1
         mark = len(changes)
         try:
             handler(state, event)
@@ -40,5 +41,4 @@ def fold(engine: Engine, batch: list[Event]) -> None:
             engine.failed(handler, event, exc, mark)
         if mark >= FLUSH:
             engine.flush()
-    engine.clock = clock
-    engine.ordinal += len(batch)
+    engine.ordinal = state.step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -14,14 +15,16 @@ from replaykit.interrupt import interruptible
 from replaykit.rollback import read_only
 from replaykit.rows import Row, plain
 from replaykit.sql import check_query, quote
-from replaykit.storage import arrow_column, load_arrow, load_table, storage_type
+from replaykit.storage import arrow_column, arrow_type, in_batches, load_table, storage_type
 from replaykit.tables import LazyTables, frame_of
+from replaykit.versions import closings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import pandas as pd
+    import pyarrow as pa
 
     from replaykit.state import Change, StateTable
 
@@ -45,13 +48,8 @@ class History:
         self._connection = connection.memory()
         self._lock = threading.RLock()
         self._next = 1
-        self._connection.execute("CREATE SCHEMA log; CREATE SCHEMA history")
-        for name, columns in self._columns.items():
-            listed = ", ".join(f"{quote(c)} {storage_type(t)}" for c, t in columns.items())
-            self._connection.execute(
-                f"CREATE TABLE log.{quote(name)} (replaykit_change BIGINT, replaykit_step BIGINT, replaykit_born BIGINT, "
-                f"replaykit_deleted BOOLEAN, {listed})"
-            )
+        self._connection.execute("CREATE SCHEMA history")
+        self._log: dict[str, list[pa.Table]] = {name: [] for name in self._columns}
 
     def __repr__(self) -> str:
         return f"History({', '.join(self.keys)})"
@@ -63,66 +61,75 @@ class History:
 
     def append(self, changes: Sequence[Change]) -> None:
         """Add changes in their order; called while the replay runs."""
-        first = self._next
-        self._next += len(changes)
-        tables = [change[1] for change in changes]
-        distinct = dict.fromkeys(tables)
-        for table in distinct:
-            if len(distinct) == 1:
-                self._insert(table, range(first, self._next), changes)
-                continue
-            places = [place for place, one in enumerate(tables) if one is table]
-            self._insert(table, [first + place for place in places], [changes[place] for place in places])
+        first, self._next = self._next, self._next + len(changes)
+        tables = {change[1] for change in changes}
+        for table in tables:
+            if len(tables) == 1:
+                self._append_to(table, range(first, self._next), changes)
+            else:
+                numbered = [pair for pair in enumerate(changes, first) if pair[1][1] is table]
+                self._append_to(table, *zip(*numbered, strict=True))
 
-    def _insert(self, table: StateTable, numbers: Sequence[int], changes: Sequence[Change]) -> None:
+    def _append_to(self, table: StateTable, numbers: Sequence[int], changes: Sequence[Change]) -> None:
+        import numpy as np
         import pyarrow as pa
 
-        images: list[Any] = [change[3] or change[4] for change in changes]
-        arrays = {
-            "change": pa.array(numbers, pa.int64()),
-            "step": pa.array([change[0] for change in changes], pa.int64()),
-            "born": pa.array([change[5] for change in changes], pa.int64()),
-            "deleted": pa.array([change[3] is None for change in changes], pa.bool_()),
-        }
-        for column, sql in self._columns[table.name].items():
-            arrays[f"c_{column}"] = arrow_column(table.name, column, sql, [image[column] for image in images])
-        load_arrow(self._connection, f"log.{quote(table.name)}", pa.table(arrays))
+        steps, _, _, news, olds, borns = zip(*changes, strict=True)
+        deleted = [new is None for new in news]
+        images = [new or old for new, old in zip(news, olds, strict=True)] if any(deleted) else news
+        types = self._columns[table.name].items()
+        # Rows hold their columns in the table's order, so all cells in one list are its columns, interleaved.
+        cells = list(chain.from_iterable(map(dict.values, images)))
+        columns = [arrow_column(table.name, c, t, cells[n :: len(types)]) for n, (c, t) in enumerate(types)]
+        arrays = [*map(np.array, (numbers, steps, borns, deleted)), *columns]
+        self._log[table.name].append(pa.table(arrays, names=_log_names(len(types))))
 
-    def take(self, name: str, source: duckdb.DuckDBPyConnection, query: str) -> None:
-        """Add what a projection computed: a query giving step, born, deleted and the columns, in order of change."""
-        rows = interruptible(source, lambda: source.sql(query).to_arrow_table())
-        self._connection.register("replaykit_rows", rows)
-        self._connection.execute(
-            f"INSERT INTO log.{quote(name)} SELECT {self._next - 1} + row_number() OVER (), * FROM replaykit_rows"
-        )
-        self._connection.unregister("replaykit_rows")
+    def take(self, name: str, rows: pa.Table) -> None:
+        """Add versions a projection computed: step, born, deleted and the table's columns, in order of change."""
+        import numpy as np
+
+        numbers = np.arange(self._next, self._next + len(rows))
         self._next += len(rows)
+        self._log[name].append(rows.add_column(0, "change", [numbers]))
 
     def latest_rows(self, name: str) -> list[Row]:
         """Return a table's live rows after the last change logged so far, in insertion order."""
-        key = ", ".join(quote(column) for column in self.keys[name])
-        names = list(self._columns[name])
-        rows = self._connection.execute(
-            f"SELECT {', '.join(map(quote, names))} FROM log.{quote(name)} "
-            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY replaykit_change DESC) = 1 "
-            "AND NOT replaykit_deleted ORDER BY replaykit_born"
-        ).fetchall()
-        return [Row(zip(names, row, strict=True)) for row in rows]
+        query = f"SELECT {self._stored(name)} FROM replaykit_rows WHERE valid_to IS NULL AND NOT deleted ORDER BY born"
+        self._connection.register("replaykit_rows", self._versions(name))
+        rows = self._connection.execute(query).fetchall()
+        self._connection.unregister("replaykit_rows")
+        return [Row(zip(self._columns[name], row, strict=True)) for row in rows]
 
-    def close_log(self, steps: Any) -> None:
-        """Turn the log into versions, add the table of steps, and make everything read-only."""
-        load_table(self._connection, "steps", steps)
-        for name, columns in self._columns.items():
-            key = ", ".join(quote(column) for column in self.keys[name])
-            listed = ", ".join(quote(column) for column in columns)
+    def load_steps(self, steps: pa.Table) -> None:
+        """Add the table of steps; may run beside everything else."""
+        with self._connection.cursor() as cursor:
+            load_table(cursor, "steps", in_batches(steps))
+
+    def close_log(self) -> None:
+        """Turn the log into versions and make everything read-only."""
+        for name in self._columns:
+            self._connection.register("replaykit_rows", in_batches(self._versions(name)))
+            self._log[name].clear()
             self._connection.execute(
-                f"CREATE TABLE history.{quote(name)} AS SELECT replaykit_change AS change, replaykit_born AS born, "
-                f"replaykit_step AS valid_from, valid_to, {listed} FROM (SELECT *, lead(replaykit_step) OVER "
-                f"(PARTITION BY {key} ORDER BY replaykit_change) AS valid_to FROM log.{quote(name)}) "
-                f"WHERE NOT replaykit_deleted ORDER BY replaykit_change"
+                f"CREATE TABLE history.{quote(name)} AS SELECT change, born, step AS valid_from, valid_to, "
+                f"{self._stored(name)} FROM replaykit_rows WHERE NOT deleted"
             )
-            self._connection.execute(f"DROP TABLE log.{quote(name)}")
+            self._connection.unregister("replaykit_rows")
         connection.seal(self._connection)
+
+    def _versions(self, name: str) -> pa.Table:
+        """Return the log of a table with the step at which each version ends."""
+        import pyarrow as pa
+
+        types = [pa.int64(), pa.int64(), pa.int64(), pa.bool_(), *map(arrow_type, self._columns[name].values())]
+        empty = pa.schema(zip(_log_names(len(self._columns[name])), types, strict=True)).empty_table()
+        rows = pa.concat_tables(self._log[name]) if self._log[name] else empty
+        return rows.append_column("valid_to", closings(rows))
+
+    def _stored(self, name: str) -> str:
+        """Return the list that selects a table's columns from its log, in their own types and names."""
+        columns = self._columns[name].items()
+        return ", ".join(f"CAST(c{n} AS {storage_type(t)}) AS {quote(c)}" for n, (c, t) in enumerate(columns))
 
     def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one query of our own and return its rows."""
@@ -242,3 +249,8 @@ class Moment:
     def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
         """Run one SELECT over the state tables as of this moment; ``history.<table>`` and ``steps`` are there too."""
         return self.history.ask(query, {**(params or {}), **named}, step=self.step)
+
+
+def _log_names(columns: int) -> list[str]:
+    """Return the names of a log's columns; the table's own are numbered, as one of them may be called ``step``."""
+    return ["change", "step", "born", "deleted", *(f"c{number}" for number in range(columns))]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from replaykit.audit import unguarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     import duckdb
 
-__all__ = ["Worker", "interruptible", "stopped"]
+__all__ = ["Worker", "interruptible", "raise_if_interrupted", "stopped", "told_apart"]
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 
 def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], _T], pool: Worker | None = None) -> _T:
@@ -47,21 +51,28 @@ class Worker(ThreadPoolExecutor):
 
     def __init__(self) -> None:
         super().__init__(1, thread_name_prefix="replaykit-sql")
-        self.pending = 0
+        self.working = False
 
     def start(self, work: Callable[[], _T]) -> Future[_T]:
-        """Begin `work`; ``pending`` is 1 until it ended, whatever happens to the caller meanwhile."""
-        self.pending += 1
-        return self.submit(self._ended, work)
+        """Begin `work`; ``working`` says whether it is under way, whatever happens to the caller meanwhile."""
+        return self.submit(self._noted, work)
 
-    def _ended(self, work: Callable[[], _T]) -> _T:
+    def _noted(self, work: Callable[[], _T]) -> _T:
+        self.working = True
         try:
             return work()
         finally:
-            self.pending -= 1
+            self.working = False
+
+    def interrupt(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Interrupt what is under way, and leave it a moment."""
+        if self.working:
+            connection.interrupt()
+        time.sleep(0.01)
 
 
 def _waited_for(pool: Worker, work: Callable[[], _T], connection: duckdb.DuckDBPyConnection) -> _T:
+    future: Future[_T] | None = None
     try:
         with unguarded():  # the worker is our thread, not a handler's
             future = pool.start(work)
@@ -69,17 +80,87 @@ def _waited_for(pool: Worker, work: Callable[[], _T], connection: duckdb.DuckDBP
             wait([future], timeout=0.05)
         return future.result()
     except KeyboardInterrupt:
-        _interrupt(pool, connection)
+        while future is not None and not future.done():
+            pool.interrupt(connection)
         raise
-
-
-def _interrupt(pool: Worker, connection: duckdb.DuckDBPyConnection) -> None:
-    while pool.pending:
-        connection.interrupt()
-        time.sleep(0.01)
 
 
 def stopped(pool: Worker, connection: duckdb.DuckDBPyConnection) -> None:
     """End a worker, and a query left running in it by an interrupt that came between two lines above."""
-    _interrupt(pool, connection)
-    pool.shutdown(wait=True, cancel_futures=True)
+    try:
+        _end(pool, connection)
+    except KeyboardInterrupt:
+        _end(pool, connection)
+        raise
+
+
+def _end(pool: Worker, connection: duckdb.DuckDBPyConnection) -> None:
+    pool.shutdown(wait=False, cancel_futures=True)
+    for thread in tuple(pool._threads):
+        thread.join(0.01)
+        while thread.is_alive():
+            pool.interrupt(connection)
+
+
+class _Interrupts:
+    """Whether the person at the keyboard interrupted, since the outermost `told_apart` began."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self.previous: Any = None
+        self.leaving = False
+
+    def received(self, number: int, frame: FrameType | None) -> None:
+        self.seen = True
+        if not self.leaving:
+            self.previous(number, frame)
+
+    def begin(self) -> bool:
+        """Listen; returns whether this call is the one to `end` it."""
+        current = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or not callable(current) or self.previous:
+            return False
+        self.seen, self.leaving, self.previous = False, False, current
+        signal.signal(signal.SIGINT, self.received)
+        return True
+
+    def end(self) -> None:
+        self.leaving = True
+        signal.signal(signal.SIGINT, self.previous)
+        self.previous = None
+
+
+_interrupts = _Interrupts()
+
+
+def told_apart(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Make a function raise KeyboardInterrupt for whatever DuckDB or a handler turned one into.
+
+    In the main thread DuckDB swallows a KeyboardInterrupt and raises a RuntimeError, an InvalidInputException or "current
+    transaction is aborted", which a handler that catches exceptions, or ``on_error="undo"``, would swallow in turn.
+    """
+
+    @wraps(function)
+    def watched(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        mine = False
+        try:
+            mine = _interrupts.begin()
+            result = function(*args, **kwargs)
+        except Exception as exc:
+            if _interrupts.seen:
+                raise KeyboardInterrupt from exc
+            raise
+        finally:
+            if mine:
+                _interrupts.end()
+        raise_if_interrupted()
+        return result
+
+    return watched
+
+
+def raise_if_interrupted() -> None:
+    """Raise the KeyboardInterrupt that somebody swallowed."""
+    if _interrupts.seen:
+        _interrupts.seen = _interrupts.previous is not None
+        raise KeyboardInterrupt

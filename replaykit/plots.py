@@ -13,7 +13,6 @@ from replaykit.display import count, show_text, show_value
 from replaykit.errors import QueryError, show_time
 
 if TYPE_CHECKING:
-
     import pandas as pd
     from matplotlib.figure import Figure
 

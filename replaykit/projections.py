@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
@@ -11,10 +12,12 @@ import duckdb
 from replaykit.errors import ReconcilerError, excerpt
 from replaykit.interrupt import interruptible
 from replaykit.sql import quote
-from replaykit.storage import arrow_column, load_table, storage_type
+from replaykit.storage import arrow_column, storage_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
 
     from replaykit.history import History
     from replaykit.reconciler import Projection, Reconciler, Table
@@ -41,11 +44,6 @@ class Projected:
     """Each projection, and for each column it sets the expression that gives the value as the table stores it."""
     last: int
     """The last step there is."""
-
-    @property
-    def key(self) -> str:
-        """The key columns, quoted and listed."""
-        return ", ".join(quote(column) for column in self.table.key)
 
     def _ordered(self, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the query for every projected row, with where it came from, and its parameters."""
@@ -99,47 +97,6 @@ class Projected:
                 f"A projection of {self.name!r} failed: {str(exc).splitlines()[0]} The queries: {excerpt(texts)}"
             ) from exc
 
-    def versions(self) -> str:
-        """Return the query that turns ordered operations into whole row versions, in order of change.
-
-        Several rows of one key and step stay several versions. Deletes start a new generation of their key.
-        """
-        deletes = any(projection.delete for projection, _ in self.parts)
-        partition = f"PARTITION BY {self.key}" + (", replaykit_generation" if deletes else "")
-        by_key = f"OVER (PARTITION BY {self.key} ORDER BY replaykit_change"
-        source = "replaykit_operations"
-        if deletes:
-            source = (
-                f"(SELECT *, coalesce(sum(replaykit_deleted::INT) {by_key} ROWS BETWEEN UNBOUNDED PRECEDING AND "
-                f"1 PRECEDING), 0) AS replaykit_generation, coalesce(lag(replaykit_deleted) {by_key}), true) AS "
-                f"replaykit_absent FROM {source})"
-            )
-        listed = ", ".join(f"{self._value(c, partition)} AS {quote(c)}" for c in self.table.columns)
-        kept = "WHERE NOT (replaykit_deleted AND replaykit_absent)" if deletes else ""
-        absent = ", replaykit_absent" if deletes else ""
-        outer = ", ".join(quote(c) for c in self.table.columns)
-        return (
-            f"SELECT replaykit_step, replaykit_born, replaykit_deleted, {outer} FROM (SELECT replaykit_change, "
-            f"replaykit_step, replaykit_deleted{absent}, min(replaykit_change) OVER ({partition}) AS replaykit_born, "
-            f"{listed} FROM {source}) {kept} ORDER BY replaykit_change"
-        )
-
-    def _value(self, column: str, partition: str) -> str:
-        """Return the expression for a column's value after an operation: its own, or the last one that was set."""
-        setting = [number for number, (p, columns) in enumerate(self.parts) if column in columns and not p.delete]
-        name = quote(column)
-        everywhere = len(setting) == sum(not p.delete for p, _ in self.parts)
-        if column in self.table.key or (everywhere and not any(p.delete for p, _ in self.parts)):
-            return name
-        listed = ", ".join(map(str, [-1, *setting]))
-        last = (
-            f"last_value(CASE WHEN replaykit_part IN ({listed}) THEN struct_pack(v := {name}) END IGNORE NULLS) OVER "
-            f"({partition} ORDER BY replaykit_change ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
-        )
-        if self.table.defaults.get(column) is None:
-            return f"({last}).v"
-        return f"(coalesce({last}, (SELECT struct_pack(v := {name}) FROM temp.replaykit_defaults))).v"
-
     def compute(
         self,
         connection: duckdb.DuckDBPyConnection,
@@ -147,26 +104,77 @@ class Projected:
         base: list[Mapping[str, Any]],
         defaults: Mapping[str, Any],
         history: History,
-    ) -> None:
-        """Put every version of this table into the history, set-based."""
-        query, used = self._ordered(parameters)
+    ) -> list[pa.Table]:
+        """Put every version of this table into the history, set-based; returns the steps that gave rows."""
+        from replaykit.versions import Operations, versions
+
+        parts = [
+            Operations(self._rows(connection, projection, columns, parameters), delete=projection.delete)
+            for projection, columns in self.parts
+        ]
+        taken = [part.rows.select(["step"]) for part in parts]
         if base:
-            _load_rows(connection, "replaykit_base", self.name, self.table, base)
-            listed = ", ".join(quote(c) for c in self.table.columns)
-            first = (
-                "SELECT 0 AS replaykit_step, -1 AS replaykit_part, replaykit_place, false AS replaykit_deleted, "
-                f"{listed} FROM temp.replaykit_base"
-            )
-            query = f"{first} UNION ALL {query}"
-        _load_rows(connection, "replaykit_defaults", self.name, self.table, [defaults])
-        numbered = (
-            "CREATE OR REPLACE TEMP TABLE replaykit_operations AS SELECT *, row_number() OVER () AS replaykit_change "
-            f"FROM (SELECT * FROM ({query}) {_IN_ORDER})"
+            parts.insert(0, Operations(self._given(connection, base, "0::BIGINT AS step")))
+        blank = self._given(connection, [defaults])
+        history.take(self.name, versions(parts, blank, [self._numbered[name] for name in self.table.key]))
+        return taken
+
+    @property
+    def _numbered(self) -> dict[str, str]:
+        """The table's columns, and the names they have beside ``step``, ``born`` and ``deleted``."""
+        return {column: f"c{number}" for number, column in enumerate(self.table.columns)}
+
+    def _rows(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        projection: Projection,
+        columns: Mapping[str, str],
+        parameters: Mapping[str, Any],
+    ) -> pa.Table:
+        """Return a projection's rows in its own order, in the types of the table."""
+        numbered = self._numbered
+        chosen = self.table.key if projection.delete else columns
+        listed = ", ".join(
+            ["CAST(step AS BIGINT) AS step", *(f"{columns[name]} AS {numbered[name]}" for name in chosen)]
         )
-        self._create(connection, numbered, used)
-        self._check_keys(connection, "replaykit_operations")
-        history.take(self.name, connection, self.versions())
-        connection.execute("DROP TABLE replaykit_operations")
+        used = {name: parameters[name] for name in projection.statement.parameters}
+        query = f"SELECT {listed} FROM ({projection.statement.text})"
+        try:
+            rows = interruptible(connection, lambda: connection.sql(query, params=used).to_arrow_table())
+        except duckdb.Error as exc:
+            first, text = str(exc).splitlines()[0], excerpt(projection.statement.text)
+            raise ReconcilerError(f"A projection of {self.name!r} failed: {first} The query: {text}") from exc
+        self._check_rows(rows, projection)
+        return rows
+
+    def _check_rows(self, rows: pa.Table, projection: Projection) -> None:
+        import pyarrow.compute as pc
+
+        missing = [rows[self._numbered[name]].is_null() for name in self.table.key]
+        astray = pc.or_(pc.less(rows["step"], 1), pc.greater(rows["step"], self.last))
+        wrong = reduce(pc.or_, missing, pc.fill_null(astray, fill_value=True))
+        if not pc.any(wrong).as_py():
+            return
+        first = rows.filter(wrong).sort_by("step").slice(0, 1).to_pylist()[0]
+        keyless = any(first[self._numbered[name]] is None for name in self.table.key)
+        why = f"whose key {list(self.table.key)} is NULL" if keyless else f"and there are steps 1 to {self.last}"
+        raise ReconcilerError(
+            f"A projection of {self.name!r} gave a row at step {first['step']}, {why}; leave such rows out with WHERE. "
+            f"The query: {excerpt(projection.statement.text)}"
+        )
+
+    def _given(self, connection: duckdb.DuckDBPyConnection, rows: list[Mapping[str, Any]], *more: str) -> pa.Table:
+        """Return rows of the working set in the types of the table, in their order."""
+        import pyarrow as pa
+
+        columns = self.table.columns.items()
+        arrays = [arrow_column(self.name, name, sql, [row[name] for row in rows]) for name, sql in columns]
+        listed = [f"CAST(c{n} AS {storage_type(sql)}) AS c{n}" for n, (_, sql) in enumerate(columns)]
+        connection.register("replaykit_rows", pa.table(arrays, names=list(self._numbered.values())))
+        try:
+            return connection.sql(f"SELECT {', '.join([*more, *listed])} FROM replaykit_rows").to_arrow_table()
+        finally:
+            connection.unregister("replaykit_rows")
 
     def _check_keys(self, connection: duckdb.DuckDBPyConnection, target: str) -> None:
         nulls = " OR ".join(f"{quote(name)} IS NULL" for name in self.table.key)
@@ -231,18 +239,6 @@ def _as_stored(name: str, kind: str, sql: str) -> str:
     """Return the expression for a projected value as a state row holds it, whichever way it gets there."""
     nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
     return f"CAST({f'to_json({name})' if nested else name} AS {storage_type(sql)})"
-
-
-def _load_rows(
-    connection: duckdb.DuckDBPyConnection, target: str, name: str, table: Table, rows: list[Mapping[str, Any]]
-) -> None:
-    """Make a temp table of rows of a state table, with their ``replaykit_place``."""
-    import pyarrow as pa
-
-    columns = {c: arrow_column(name, c, t, [row[c] for row in rows]) for c, t in table.columns.items()}
-    connection.execute(f"DROP TABLE IF EXISTS temp.{target}")
-    placed = pa.table({**columns, "replaykit_place": pa.array(range(len(rows)), pa.int64())})
-    load_table(connection, target, placed, temporary=True)
 
 
 def merged_operations(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from replaykit.errors import QueryError, ReconcilerError, VerdictError, excerpt, show_time
 from replaykit.history import History, Moment
 from replaykit.inputs import Plan, make_plan
+from replaykit.interrupt import told_apart
 from replaykit.reconciler import Reconciler
 from replaykit.replaying import Replaying, planned, schedule_of
 from replaykit.window import Window, parse_time
@@ -28,6 +29,7 @@ __all__ = ["Replay", "replay"]
 _HELD = 100_000  # events held in memory with the result
 
 
+@told_apart
 def replay(
     recording: Recording,
     reconciler: Reconciler,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,11 +16,11 @@ from replaykit.engine import Engine
 from replaykit.errors import ReconcilerError, excerpt
 from replaykit.history import BOOKKEEPING, History
 from replaykit.inputs import base_rows
-from replaykit.interrupt import interruptible
+from replaykit.interrupt import interruptible, told_apart
 from replaykit.progress import Progress
 from replaykit.projections import prepare_projections
 from replaykit.recorded import recorded_inputs, recorded_instants
-from replaykit.results import actions_frame, metrics_frame, problems_frame, steps_table, violations_frame
+from replaykit.results import actions_frame, event_steps, metrics_frame, problems_frame, steps_table, violations_frame
 from replaykit.rollback import rolled_back
 from replaykit.schedule import Schedule
 from replaykit.state import State
@@ -72,6 +73,7 @@ def schedule_of(ticks: Any, recording: Recording, plan: Plan) -> Schedule:
     return Schedule("interval", interval)
 
 
+@told_apart
 def planned(
     recording: Recording, reconciler: Reconciler, plan: Plan, schedule: Schedule, actions: str, on_error: str
 ) -> Replay:
@@ -131,18 +133,28 @@ class Replaying:
         )
         self.history = History({n: (t.key, t.columns) for n, t in self.reconciler.tables.items()})
         self.progress = Progress(f"Replaying {self.reconciler.name}")
-        instance = connection.sealed(self.recording.path, threads=1)
-        try:
-            with rolled_back(instance):
-                engine = self._replayed(instance)
-        finally:
-            self.progress.close()
-            instance.close()
+        # Where steps are consecutive positions nothing in the replay can change them, so they are laid down aside.
+        with ThreadPoolExecutor(1, thread_name_prefix="replaykit-steps") as aside:
+            steps = None if self._numbered() else aside.submit(self._lay_steps)
+            instance = connection.sealed(self.recording.path, threads=1)
+            try:
+                with rolled_back(instance):
+                    engine = self._replayed(instance)
+            finally:
+                self.progress.close()
+                instance.close()
+            if steps is None:
+                self.history.load_steps(steps_table(engine))
+            else:
+                steps.result()
         return self._gathered(engine)
+
+    def _lay_steps(self) -> None:
+        self.history.load_steps(event_steps(self.recording, self.plan))
 
     def _replayed(self, instance: Any) -> Engine:
         taken = recorded_inputs(self.recording, self.plan) if self.actions == "recorded" else []
-        numbered = self.actions != "collect" or self._gaps()
+        numbered = self._numbered()
         workspace = Workspace(instance, self.state, self.plan, numbered=numbered)
         try:
             self.state._sql = workspace.sql
@@ -157,7 +169,7 @@ class Replaying:
             )  # fmt: skip
             engine.numbered = numbered
             workspace.follow(engine.pairs)
-            if projected:
+            if projected and not bulk:
                 engine.mark_projected(_taken_up(projected, instance, self.state.params))
             if bulk:
                 self._compute(engine, projected, instance)
@@ -167,6 +179,10 @@ class Replaying:
             return engine
         finally:
             workspace.close()
+
+    def _numbered(self) -> bool:
+        """Return whether steps have to be numbered while they are taken."""
+        return self.actions != "collect" or self._gaps()
 
     def _gaps(self) -> bool:
         """Return whether the chosen events are not simply consecutive positions."""
@@ -189,9 +205,11 @@ class Replaying:
     def _compute(self, engine: Engine, projected: list[Any], instance: Any) -> None:
         """Fill the history from projections alone, then tick once on what came out."""
         named = {one.name for one in projected}
+        steps: list[Any] = []
         for one in projected:
             table = self.state[one.name]
-            one.compute(instance, self.state.params, table.find(), table._template, self.history)
+            steps += one.compute(instance, self.state.params, table.find(), table._template, self.history)
+        engine.mark_projected(self._kinds_of(steps, instance))
         rest = [change for change in self.state.changes if change[1].name not in named]
         self.history.append(rest)
         self.state.changes.clear()
@@ -202,10 +220,26 @@ class Replaying:
             engine.workspace.forget()
         engine.finish()
 
+    def _kinds_of(self, steps: list[Any], instance: Any) -> frozenset[str]:
+        """Return the kinds of the events at these steps."""
+        import numpy as np
+        import pyarrow as pa
+
+        made = np.zeros(self.plan.events + 1, dtype=bool)
+        for table in steps:
+            numbers = table["step"].to_numpy()
+            made[numbers[(numbers > 0) & (numbers <= self.plan.events)]] = True
+        if made[1:].all():
+            return frozenset(self.plan.kinds)
+        instance.register("replaykit_rows", pa.table({"step": np.flatnonzero(made)}))
+        found = instance.execute("SELECT DISTINCT kind FROM events SEMI JOIN replaykit_rows USING (step)").fetchall()
+        instance.unregister("replaykit_rows")
+        return frozenset(row[0] for row in found)
+
     def _gathered(self, engine: Engine) -> Replay:
         from replaykit.replay import Replay
 
-        self.history.close_log(steps_table(engine))
+        self.history.close_log()
         ticker = engine.ticker
         return Replay(
             recording=self.recording,

@@ -10,13 +10,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
+    import pyarrow as pa
 
     from replaykit.engine import Engine
+    from replaykit.inputs import Plan
     from replaykit.problems import Problem
+    from replaykit.recording import Recording
     from replaykit.replay import Replay
     from replaykit.ticks import Emission, Episode, TickRecord
 
-__all__ = ["actions_frame", "metrics_frame", "problems_frame", "replay_html", "steps_table", "violations_frame"]
+__all__ = [
+    "actions_frame",
+    "event_steps",
+    "metrics_frame",
+    "problems_frame",
+    "replay_html",
+    "steps_table",
+    "violations_frame",
+]
 
 _ACTION = {"action": "int64", "tick": "int64", "at": "datetime64[us]", "step": "int64", "rule": "str", "kind": "str"}
 _VIOLATION = {
@@ -111,13 +122,7 @@ def steps_table(engine: Engine) -> Any:
     """Return the Arrow table of steps: step, input, kind, event_id, position, occurred_at, applied_at, tick."""
     import pyarrow as pa
 
-    plan = engine.plan
-    events = engine.recording._arrow(
-        "SELECT position - $first AS step, 'event' AS input, kind, event_id, position, occurred_at, "
-        "greatest(max(occurred_at) OVER (ORDER BY position), coalesce($base, occurred_at)) AS applied_at, "
-        f"NULL::BIGINT AS tick FROM events WHERE {plan.where} ORDER BY position",
-        {**plan.parameters, "base": plan.base.at},
-    )
+    events = event_steps(engine.recording, engine.plan)
     if engine.numbered:
         events = events.set_column(0, "step", pa.array([step for step, _, _ in engine.pairs], pa.int64()))
         events = events.set_column(6, "applied_at", pa.array([at for _, _, at in engine.pairs], pa.timestamp("us")))
@@ -136,6 +141,24 @@ def steps_table(engine: Engine) -> Any:
         }
     )
     return pa.concat_tables([events.cast(others.schema), others]).sort_by("step")
+
+
+def event_steps(recording: Recording, plan: Plan) -> pa.Table:
+    """Return the steps of the events of a plan, numbered as if there were no others."""
+    import numpy as np
+    import pyarrow as pa
+
+    rows = recording._arrow(
+        f"SELECT kind, event_id, position, occurred_at FROM events WHERE {plan.where} ORDER BY position",
+        plan.parameters,
+    )
+    step = rows["position"].to_numpy() - plan.first
+    applied = np.maximum.accumulate(rows["occurred_at"].to_numpy())
+    if plan.base.at is not None:
+        applied = np.maximum(applied, np.datetime64(plan.base.at, "us"))
+    names = ["step", "input", "kind", "event_id", "position", "occurred_at", "applied_at", "tick"]
+    values = [step, pa.repeat("event", len(rows)), *rows.columns, applied, pa.nulls(len(rows), pa.int64())]
+    return pa.table(values, names=names)
 
 
 def replay_html(run: Replay) -> str:

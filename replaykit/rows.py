@@ -52,14 +52,15 @@ class Row(dict[str, Any]):
 class ColumnType:
     """A state column's type: what it takes as it is, and how it converts or refuses the rest."""
 
-    __slots__ = ("accepts", "convert", "high", "low", "name", "sql", "timely")
+    __slots__ = ("accepts", "convert", "high", "low", "name", "quick", "sql", "timely")
 
     def __init__(self, name: str, sql: str, accepts: frozenset[type], convert: Callable[[Any], Any]) -> None:
         self.name = name
         self.sql = sql
-        self.accepts = accepts
-        self.convert = convert
+        self.accepts, self.convert = accepts, convert
         self.timely = convert is _time
+        # What fits as it is, a datetime only if it carries no zone.
+        self.quick = accepts | {datetime} if self.timely else accepts
         self.low, self.high = _SPANS.get(sql.upper(), (0, -1))
 
     def __call__(self, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replaykit.errors import StateError, excerpt
@@ -28,7 +29,7 @@ class StateTable:
         self.types: dict[str, ColumnType] = {
             column: column_type(name, column, sql) for column, sql in declared.columns.items()
         }
-        self._accepts = {column: kind.accepts for column, kind in self.types.items()}
+        self._quick = {column: kind.quick for column, kind in self.types.items()}
         self._keys = frozenset(declared.key)
         self._single = declared.key[0] if len(declared.key) == 1 else None
         defaults = {column: self.types[column](value) for column, value in declared.defaults.items()}
@@ -166,12 +167,14 @@ class StateTable:
         self._state._log((self._state.step, self, key, new, None, born))
 
     def _checked(self, given: dict[str, Any]) -> dict[str, Any]:
-        accepts = self._accepts
+        quick = self._quick
         for name, value in given.items():
-            if name not in accepts:
-                raise self._no_column(name)
-            if type(value) not in accepts[name]:
-                # Most often a datetime, which fits as it is unless it carries a zone.
+            kind = type(value)
+            try:
+                fits = kind in quick[name]
+            except KeyError:
+                raise self._no_column(name) from None
+            if not fits or (kind is datetime and value.tzinfo is not None):
                 given[name] = self.types[name](value)
         return given
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from replaykit.errors import GuardError, StateError, excerpt
-from replaykit.interrupt import Worker, interruptible, stopped
+from replaykit.interrupt import Worker, interruptible, stopped, told_apart
 from replaykit.rollback import restarted
 from replaykit.rows import Row
 from replaykit.sql import Statement, check_statement, quote
@@ -59,6 +59,7 @@ class Workspace:
         """Stop the worker thread."""
         stopped(self._pool, self.connection)
 
+    @told_apart
     def rows(self, statement: Statement, extra: Mapping[str, Any] | None = None) -> list[Row]:
         """Run a checked SELECT on the replayed state as it is now and return its rows in the query's order.
 
@@ -89,12 +90,11 @@ class Workspace:
         values = [value for rows in found for row in rows for value in row.values() if value is not None]
         return values if all(isinstance(value, datetime) for value in values) else None
 
+    @told_apart
     def sql(self, query: str, extra: Mapping[str, Any] | None) -> list[Row]:
         """Run what a handler passed to ``state.sql``."""
         statement = check_statement(query, what="state.sql")
-        if statement.kind == "SELECT":
-            return self.rows(statement, extra)
-        return self._write(statement, extra)
+        return self.rows(statement, extra) if statement.kind == "SELECT" else self._write(statement, extra)
 
     def refresh(self, words: frozenset[str] | None = None) -> None:
         """Bring the temp tables up to the working set: those that `words` can name, all if it is None."""
