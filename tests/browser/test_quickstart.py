@@ -20,14 +20,6 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOKEN = "only-for-this-test"
-DONE = """() => {
-    const light = document.querySelector('.jp-Notebook-ExecutionIndicator');
-    return light && light.getAttribute('data-status') === 'idle' && window.replaykitStarted;
-}"""
-STARTED = """() => {
-    const light = document.querySelector('.jp-Notebook-ExecutionIndicator');
-    return window.replaykitStarted = light && light.getAttribute('data-status') === 'busy';
-}"""
 BOTTOM = "() => { const notebook = document.querySelector('.jp-WindowedPanel-outer'); notebook.scrollTo(0, 1e6); }"
 REPLAY = "button:has-text('Replay')"
 
@@ -42,9 +34,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def lab(repository, tmp_path_factory):
-    """Start JupyterLab on a copy of the notebooks, with settings of its own; yield its address."""
+    """Start JupyterLab on copies of the notebook, with settings of its own; yield its address and their folder."""
     room = tmp_path_factory.mktemp("lab")
-    shutil.copytree(repository / "notebooks", room / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    (room / "notebooks").mkdir()
+    for attempt in (1, 2):  # each with a kernel of its own
+        shutil.copy(repository / "notebooks" / "quickstart.ipynb", room / "notebooks" / f"{attempt}.ipynb")
     (room / "sample_data").symlink_to(repository / "sample_data")
     quiet = room / "settings" / "@jupyterlab" / "apputils-extension"
     quiet.mkdir(parents=True)
@@ -74,7 +68,7 @@ def lab(repository, tmp_path_factory):
         try:
             address = f"http://127.0.0.1:{port}"
             wait_for(f"{address}/api?token={TOKEN}", server)
-            yield address
+            yield address, room / "notebooks"
         finally:
             server.terminate()
             server.wait(20)
@@ -91,32 +85,47 @@ def wait_for(address, server):
     pytest.fail("JupyterLab did not start; see lab.log in the temporary folder")
 
 
-def look(address, folder, attempt):
+def errors_in(page, notebook):
+    """Save the notebook and return the errors in it; cells far from the screen are not drawn."""
+    before = notebook.stat().st_mtime_ns
+    page.keyboard.press("Control+s")
+    for _ in range(40):
+        if notebook.stat().st_mtime_ns != before:
+            break
+        page.wait_for_timeout(250)
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    return [f"{one['ename']}: {one['evalue']}" for one in outputs if one["output_type"] == "error"]
+
+
+def look(address, notebooks, folder, attempt):
     """Run the quickstart, click Replay in its last panel, and return what was seen; leave a screenshot behind."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(10_000)
         try:
-            workspace = f"{address}/lab/workspaces/test-{attempt}/tree/notebooks/quickstart.ipynb?token={TOKEN}"
-            page.goto(workspace)
-            page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=30_000)
+            page.goto(f"{address}/lab/workspaces/test-{attempt}/tree/notebooks/{attempt}.ipynb?token={TOKEN}")
+            # The light at the notebook is idle before there is a kernel; the status bar says what is true.
+            page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=30_000)
             page.get_by_role("menuitem", name="Run", exact=True).click()
             page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-            page.wait_for_function(STARTED, timeout=15_000, polling=20)
-            page.wait_for_function(DONE, timeout=60_000)
+            page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='busy']", timeout=15_000)
             page.evaluate(BOTTOM)
-            page.wait_for_selector(REPLAY, timeout=15_000)
-            return page_after_click(page)
+            with contextlib.suppress(playwright.TimeoutError):
+                page.wait_for_selector(REPLAY, timeout=60_000)  # drawn by the last cell, when all others have run
+            errors = errors_in(page, notebooks / f"{attempt}.ipynb")
+            assert errors == []  # our own, and no reason to try again
+            return seen_after_click(page)
         finally:
             page.screenshot(path=folder / f"quickstart-{attempt}.png")
             browser.close()
 
 
-def page_after_click(page):
+def seen_after_click(page):
     """Change the end of the window, see the result marked stale, press Replay, and return the states passed through."""
     panel = page.locator(".jp-OutputArea-output").filter(has=page.locator(REPLAY)).last
     status = panel.locator("[role=status]")
-    page.set_default_timeout(10_000)
     states = [status.inner_text().split()[1]]
     end = panel.locator("input[type=text]").nth(1)
     end.fill("2025-09-04T20:46:30Z")
@@ -128,18 +137,17 @@ def page_after_click(page):
     playwright.expect(status).to_contain_text("unverified", timeout=15_000)
     states.append(status.inner_text().split()[1])
     pictures, tabs = panel.locator("svg[role=img]").count(), panel.get_by_role("tab").all_inner_texts()
-    errors = page.locator("[data-mime-type='application/vnd.jupyter.error']").count()
-    return {"states": states, "pictures": pictures, "tabs": tabs, "errors": errors}
+    return {"states": states, "pictures": pictures, "tabs": tabs}
 
 
 def test_quickstart_runs_and_its_panel_replays_by_click(lab, tmp_path):
     """Everything else is tested without a browser; this shows that what a person sees is the same."""
     try:
-        seen = look(lab, tmp_path, 1)
-    except playwright.Error:  # about one browser run in twenty times out for no reason that could be found
-        seen = look(lab, tmp_path, 2)
+        seen = look(*lab, tmp_path, 1)
+    except playwright.Error as error:  # about one browser run in twenty times out for no reason that could be found
+        print(f"attempt 1: {error}")
+        seen = look(*lab, tmp_path, 2)
 
-    assert seen["errors"] == 0
     assert seen["states"] == ["unverified", "stale", "unverified"]
     assert seen["pictures"] == 1
     assert [tab.split()[0] for tab in seen["tabs"]] == ["Actions", "Diff", "Violations", "Problems", "Verdict", "Copy"]
