@@ -16,9 +16,14 @@ __all__ = ["memory", "seal", "sealed", "writable"]
 
 @lru_cache(maxsize=1)
 def _spill_directory() -> str:
-    """Return where DuckDB may spill; its default is a folder beside the caller's notebook."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path(tempfile.gettempdir()) / f"replaykit-{os.getuid()}")
-    return str(base / "replaykit-spill" if "XDG_CACHE_HOME" in os.environ else base)
+    """Return where DuckDB may spill, a folder for this user alone; its default is one beside the caller's notebook."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    folder = Path(cache) / "replaykit-spill" if cache else Path(tempfile.gettempdir()) / f"replaykit-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        return tempfile.mkdtemp(prefix="replaykit-")  # somebody else's folder of that name
+    folder.chmod(0o700)
+    return str(folder)
 
 
 def _quiet(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -204,3 +204,13 @@ def test_a_foreign_database_is_a_format_error(tmp_path: Path) -> None:
 
     with pytest.raises(rk.FormatError):
         rk.open(tmp_path / "x.duckdb")
+
+
+def test_values_spill_to_a_folder_of_this_user_alone() -> None:
+    """What a load masks may spill before it is masked."""
+    from replaykit import connection
+
+    with connection.memory() as opened:
+        folder = opened.execute("SELECT current_setting('temp_directory')").fetchall()[0][0]
+
+    assert Path(folder).stat().st_mode & 0o777 == 0o700
