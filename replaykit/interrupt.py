@@ -35,7 +35,7 @@ def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], _T],
     pool
         A pool of one thread to use again and again; one of its own if None.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         return work()  # only the main thread is ever interrupted
     if pool is not None:
         return _waited_for(pool, work, connection)
@@ -103,7 +103,7 @@ def _end(pool: Worker, connection: duckdb.DuckDBPyConnection) -> None:
 
 
 class _Interrupts:
-    """Whether the person at the keyboard interrupted, since the outermost `told_apart` began."""
+    """Whether somebody interrupted since the outermost `told_apart` began. Only the main thread asks."""
 
     def __init__(self) -> None:
         self.seen = False
@@ -118,16 +118,19 @@ class _Interrupts:
     def begin(self) -> bool:
         """Listen; returns whether this call is the one to `end` it."""
         current = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread() or not callable(current) or self.previous:
+        if not _in_main_thread() or not callable(current) or self.previous:
             return False
         self.seen, self.leaving, self.previous = False, False, current
         signal.signal(signal.SIGINT, self.received)
         return True
 
-    def end(self) -> None:
+    def end(self) -> bool:
+        """Listen no more; returns whether there was an interrupt."""
         self.leaving = True
         signal.signal(signal.SIGINT, self.previous)
         self.previous = None
+        seen, self.seen = self.seen, False
+        return seen
 
 
 _interrupts = _Interrupts()
@@ -136,31 +139,36 @@ _interrupts = _Interrupts()
 def told_apart(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """Make a function raise KeyboardInterrupt for whatever DuckDB or a handler turned one into.
 
-    In the main thread DuckDB swallows a KeyboardInterrupt and raises a RuntimeError, an InvalidInputException or "current
-    transaction is aborted", which a handler that catches exceptions, or ``on_error="undo"``, would swallow in turn.
+    In the main thread DuckDB swallows a KeyboardInterrupt and raises a RuntimeError, an InvalidInputException or
+    "current transaction is aborted", which a handler that catches exceptions, or ``on_error="undo"``, swallows in turn.
     """
 
     @wraps(function)
     def watched(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        mine = False
+        mine = seen = False
         try:
             mine = _interrupts.begin()
             result = function(*args, **kwargs)
+            raise_if_interrupted()
         except Exception as exc:
-            if _interrupts.seen:
+            if _in_main_thread() and _interrupts.seen:
                 raise KeyboardInterrupt from exc
             raise
         finally:
             if mine:
-                _interrupts.end()
-        raise_if_interrupted()
+                seen = _interrupts.end()
+        if seen:
+            raise KeyboardInterrupt
         return result
 
     return watched
 
 
 def raise_if_interrupted() -> None:
-    """Raise the KeyboardInterrupt that somebody swallowed."""
-    if _interrupts.seen:
-        _interrupts.seen = _interrupts.previous is not None
+    """Raise the KeyboardInterrupt that somebody swallowed since the outermost `told_apart` began."""
+    if _interrupts.seen and _in_main_thread():
         raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
