@@ -18,7 +18,7 @@ __all__ = ["place", "strip"]
 
 _WIDTH, _HEIGHT, _LEAST = 1000, 64, 4
 # Okabe and Ito's colours, and a shape or place of its own for each mark, so that none is told by colour alone.
-_CHOSEN, _ACTION, _VIOLATION = "#0072B2", "#D55E00", "#CC79A7"
+_CHOSEN, _ACTION, _VIOLATION = "var(--jp-brand-color1, #0072B2)", "#D55E00", "#CC79A7"
 _INK = "var(--jp-ui-font-color2, currentColor)"
 
 
