@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from replaykit import connection
+from replaykit.audit import unguarded
 from replaykit.declarations import Table
 from replaykit.engine import Engine
 from replaykit.errors import ReconcilerError, excerpt
@@ -135,7 +136,8 @@ class Replaying:
         self.progress = Progress(f"Replaying {self.reconciler.name}")
         # Where steps are consecutive positions nothing in the replay can change them, so they are laid down aside.
         with ThreadPoolExecutor(1, thread_name_prefix="replaykit-steps") as aside:
-            steps = None if self._numbered() else aside.submit(self._lay_steps)
+            with unguarded():  # a replay inside a handler starts threads of its own
+                steps = None if self._numbered() else aside.submit(self._lay_steps)
             instance = connection.sealed(self.recording.path, threads=1)
             try:
                 with rolled_back(instance):
