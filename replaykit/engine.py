@@ -71,7 +71,7 @@ class Engine:
         self._pending = next(self._recorded, None)
         self._operations = self._operations_of_projections()
         self._operation = next(self._operations, None) if self._operations else None
-        self._inside = self.plan.warmup == 0
+        self._inside = self.plan.warmup == 0 and not self.recorded
         self.ordinal = 0
 
     def run(self) -> None:
@@ -215,8 +215,8 @@ class Engine:
     def _act(self, action: Action, at: datetime, what: str, position: int | None, tick: int | None) -> None:
         state = self.state
         state.step += 1
-        state.now = at
-        self.others.append(OtherStep(state.step, what, action.kind, position, at, tick))
+        state.now = self.clock
+        self.others.append(OtherStep(state.step, what, action.kind, position, at, self.clock, tick))
         applier = self.reconciler.appliers.get(action.kind)
         if applier is None:
             self._without_place("unapplied action", action.kind, "no act handler names this kind of action")
@@ -253,15 +253,17 @@ class Engine:
             if self.clock > self._next_tick:
                 self._ticks_until(self.clock)
             if found.action is not None:
-                self._act(found.action, self.clock, "recorded action", found.position, None)
+                self._act(found.action, found.occurred_at, "recorded action", found.position, None)
             else:
                 self._write(found)
 
     def _write(self, found: RecordedInput) -> None:
         state = self.state
         state.step += 1
-        state.now = found.occurred_at
-        self.others.append(OtherStep(state.step, "recorded write", found.kind, found.position, found.occurred_at, None))
+        state.now = self.clock
+        self.others.append(
+            OtherStep(state.step, "recorded write", found.kind, found.position, found.occurred_at, self.clock, None)
+        )
         try:
             found.write_to(state)
         except StateError as exc:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 __all__ = ["Progress"]
 
-_PATIENCE = 1.0
+_PATIENCE = 3.0
 _INTERVAL = 0.2
 
 
 class Progress:
-    """A line that says how far a replay is, at most five times a second, and is gone when it ends."""
+    """A line that says how far a long replay is, at most five times a second, and is gone when it ends."""
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._shown = False
+        self._shown: Any = None
         self._started = self._last = time.monotonic()
         self._live = _watched()
 
@@ -28,14 +29,30 @@ class Progress:
         self._last = now
         rate = done / (now - self._started)
         left = (total - done) / rate if rate else 0.0
-        line = f"{self._what}: {done:,} of {total:,} events, {rate:,.0f}/s, {left:,.0f} s left"
-        print("\r" + line.ljust(78), end="", file=sys.stderr, flush=True)  # noqa: T201 - a progress line is for the eye
-        self._shown = True
+        self._show(f"{self._what}: {done:,} of {total:,} events, {rate:,.0f}/s, {left:,.0f} s left")
 
     def close(self) -> None:
         """Take the line away."""
-        if self._shown:
-            print("\r" + " " * 78 + "\r", end="", file=sys.stderr, flush=True)  # noqa: T201 - a progress line is for the eye
+        if self._shown is not None:
+            self._show("")
+            self._shown = None
+
+    def _show(self, line: str) -> None:
+        display = _display()
+        if display is None:
+            self._shown = True
+            # A progress line is for the eye.
+            print("\r" + line.ljust(78) + ("" if line else "\r"), end="", file=sys.stderr, flush=True)  # noqa: T201
+        elif self._shown is None:
+            self._shown = display({"text/plain": line}, raw=True, display_id=True)
+        else:
+            self._shown.update({"text/plain": line}, raw=True)
+
+
+def _display() -> Any:
+    """Return IPython's display in a kernel, where stderr would leave a box behind; None in a terminal."""
+    module = sys.modules.get("IPython")
+    return module.display.display if module is not None and hasattr(_shell(), "kernel") else None
 
 
 def _watched() -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import ReconcilerError, StateError
+from replaykit.errors import ReconcilerError, StateError, excerpt
 from replaykit.reconciler import Action
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class OtherStep:
     kind: str
     position: int | None
     occurred_at: datetime
+    applied_at: datetime
     tick: int | None
 
 
@@ -60,15 +61,37 @@ class RecordedInput:
             The table is not declared, or the row is not as the write found it.
         """
         table = state[str(self.table)]
-        given = json.loads(self.key or "{}")
+        given = self._key_of(table.key)
         key = tuple(given[name] for name in table.key) if len(table.key) > 1 else given[table.key[0]]
-        values = json.loads(self.values or "{}")
-        if self.op == "insert":
+        values = _loaded(self.values)
+        op = str(self.op).strip().lower()
+        if op == "insert":
             table.insert({**given, **values})
-        elif self.op == "update":
+        elif op == "update":
             table.update(key, values)
+        elif op in ("upsert", "replace"):
+            table.upsert({**given, **values})
+        elif op != "delete":
+            raise StateError(f"A write has op {excerpt(self.op)}; expected insert, update, upsert or delete.")
         elif not table.delete(key):
-            raise StateError(f"Table {self.table!r} has no row {key!r} to delete.")
+            raise StateError(f"Table {self.table!r} has no row {excerpt(key)} to delete.")
+
+    def _key_of(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Return the key by column; a log of a table with one key column may hold the bare value."""
+        found = json.loads(self.key) if self.key else None
+        found = {names[0]: found} if len(names) == 1 and not isinstance(found, dict) else found
+        given = {**_loaded(self.values), **(found if isinstance(found, dict) else {})}
+        missing = [name for name in names if given.get(name) is None]
+        if missing:
+            raise StateError(f"A write to {self.table!r} names no {missing[0]!r}; its key is {excerpt(self.key)}.")
+        return {name: given[name] for name in names}
+
+
+def _loaded(text: str | None) -> dict[str, Any]:
+    found = json.loads(text) if text else {}
+    if not isinstance(found, dict):
+        raise StateError(f"A write has values {excerpt(text)}; expected an object of columns.")
+    return found
 
 
 def recorded_inputs(recording: Recording, plan: Plan) -> list[RecordedInput]:
@@ -84,10 +107,9 @@ def recorded_inputs(recording: Recording, plan: Plan) -> list[RecordedInput]:
         raise ReconcilerError(
             "actions='recorded', but the recording holds no actions and no writes; load them as rk.Log."
         )
-    after = plan.base.at or datetime.min  # noqa: DTZ901 - naive UTC
     found: list[RecordedInput] = []
     for name in names:
-        found += _read(recording, name, after, plan.window.bounds()[1])
+        found += _read(recording, name, plan)
     order = {"action": 0, "write": 1}
     seq = all(one.global_seq is not None for one in found)
     return sorted(
@@ -100,13 +122,17 @@ def recorded_inputs(recording: Recording, plan: Plan) -> list[RecordedInput]:
     )
 
 
-def _read(recording: Recording, name: str, after: datetime, end: datetime) -> list[RecordedInput]:
+def _read(recording: Recording, name: str, plan: Plan) -> list[RecordedInput]:
     seq = "global_seq" if "global_seq" in recording.columns(name) else "NULL"
+    last = recording.snapshot(plan.base.number).after_seq if plan.base.number is not None else None
+    # A snapshot that says up to which number of the global order it goes says so more exactly than by its time.
+    after = "occurred_at > $after" if last is None or seq == "NULL" else f"global_seq > {int(last)}"
+    limits = {"after": plan.base.at or datetime.min, "end": plan.window.bounds()[1]}  # noqa: DTZ901 - naive UTC
     extra = "payload, NULL, NULL, NULL, NULL" if name == "actions" else "NULL, table_name, op, row_key, new_values"
     rows = recording._fetch(
         f"SELECT occurred_at, {seq}, position, kind, {extra} FROM {name} "
-        "WHERE occurred_at > $after AND occurred_at < $end ORDER BY position",
-        {"after": after, "end": end},
+        f"WHERE {after} AND $after IS NOT NULL AND occurred_at < $end ORDER BY position",
+        limits,
     )
     return [
         RecordedInput(at, number, position, kind, _action(kind, payload) if name == "actions" else None, *rest)

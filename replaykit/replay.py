@@ -140,7 +140,7 @@ class Replay:
     def __repr__(self) -> str:
         from replaykit.display import count
 
-        parts = [count(self.plan.events, "event"), count(len(self.actions), "action")]
+        parts = [count(self.plan.events - self.plan.warmup, "event"), count(len(self.actions), "action")]
         return f"Replay({', '.join([*parts, count(len(self.violations), 'violation'), self.verdict.status])})"
 
     def _repr_html_(self) -> str:

@@ -136,7 +136,7 @@ def steps_table(engine: Engine) -> Any:
             "event_id": pa.array([None] * len(engine.others), pa.string()),
             "position": pa.array([one.position for one in engine.others], pa.int64()),
             "occurred_at": pa.array([one.occurred_at for one in engine.others], pa.timestamp("us")),
-            "applied_at": pa.array([one.occurred_at for one in engine.others], pa.timestamp("us")),
+            "applied_at": pa.array([one.applied_at for one in engine.others], pa.timestamp("us")),
             "tick": pa.array([one.tick for one in engine.others], pa.int64()),
         }
     )

@@ -102,6 +102,8 @@ def _reasons(run: Replay) -> Iterator[str]:
 
 def summed_up(checks: list[dict[str, Any]], reasons: tuple[str, ...]) -> tuple[str, str]:
     """Return status and sentence of a verdict from its comparisons and the reasons to doubt it."""
+    from replaykit.display import count
+
     wrong = [check for check in checks if not check["agrees"]]
     compared = _compared(checks)
     because = f" Approximate because of {'; '.join(reasons)}." if reasons else ""
@@ -109,9 +111,10 @@ def summed_up(checks: list[dict[str, Any]], reasons: tuple[str, ...]) -> tuple[s
         first = wrong[0]
         cells = sum(check["differing_cells"] for check in wrong)
         since = f", first set at step {first['first_step']}" if first["first_step"] is not None else ""
+        which = f"{first['table']} against {first['against']}, {first['differing_rows']} of {first['rows']} rows"
         return "contradicted", (
-            f"{len(wrong)} of {len(checks)} comparisons differ in {cells} cells; the first is {first['table']} against "
-            f"{first['against']}, {first['differing_rows']} of {first['rows']} rows{since}.{because}"
+            f"{len(wrong)} of {len(checks)} comparisons differ in {count(cells, 'cell')}; the first is "
+            f"{which}{since}.{because}"
         )
     if reasons:
         agree = f"What could be compared agrees: {compared}." if checks else "Nothing to compare with."

@@ -13,32 +13,37 @@ if TYPE_CHECKING:
     import pytest
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, kernel: Any) -> str:
-    """Return what a replay that takes ten seconds shows in a kernel."""
+def shown(monkeypatch: pytest.MonkeyPatch, *, kernel: Any) -> list[str]:
+    """Return what a replay that takes ten seconds shows in a kernel, one text for each state of its line."""
     clock = iter(range(100))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    lines: list[str] = []
+
+    def display(bundle: dict[str, str], **_: Any) -> Any:
+        lines.append(bundle["text/plain"])
+        return SimpleNamespace(update=display)
+
     shell = SimpleNamespace(kernel=kernel)
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    ipython = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
     line = Progress("Replaying jobs")
     for done in range(0, 1001, 100):
         line.advance(done, 1000)
     line.close()
-    return capsys.readouterr().err
+    return lines
 
 
-def test_front_end_with_a_person_sees_count_rate_and_time_left(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_front_end_with_a_person_sees_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """JupyterLab can answer input(); it gets a line that is wiped away at the end."""
-    text = shown(monkeypatch, capsys, kernel=SimpleNamespace(_allow_stdin=True))
+    lines = shown(monkeypatch, kernel=SimpleNamespace(_allow_stdin=True))
 
-    assert "Replaying jobs: 500 of 1,000 events, 83/s, 6 s left" in text
-    assert text.endswith("\r" + " " * 78 + "\r")
+    assert "Replaying jobs: 500 of 1,000 events, 83/s, 6 s left" in lines
+    assert lines[-1] == ""
 
 
-def test_nbval_and_nbconvert_see_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nbval_and_nbconvert_see_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """They say that nobody can answer, and compare what a cell printed."""
-    assert shown(monkeypatch, capsys, kernel=SimpleNamespace(_allow_stdin=False)) == ""
+    assert shown(monkeypatch, kernel=SimpleNamespace(_allow_stdin=False)) == []
 
 
 def test_script_whose_output_is_no_terminal_sees_nothing(capsys: pytest.CaptureFixture[str]) -> None:
