@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.audit import guarded, unguarded
 from replaykit.collector import collector_resting
-from replaykit.errors import IsolationError, StateError, excerpt
+from replaykit.errors import IsolationError, StateError
 from replaykit.folding import FLUSH, fold
 from replaykit.inputs import Event, Plan, read_events
 from replaykit.interrupt import raise_if_interrupted
@@ -18,12 +18,10 @@ from replaykit.recorded import OtherStep
 from replaykit.ticks import Emission, Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from replaykit.declarations import Action
     from replaykit.history import History
     from replaykit.progress import Progress
-    from replaykit.projections import Operation, Projected
+    from replaykit.projections import Projected
     from replaykit.reconciler import Reconciler
     from replaykit.recorded import RecordedInput
     from replaykit.recording import Recording
@@ -69,8 +67,8 @@ class Engine:
         self._next_tick = self._time_of(0) if self.schedule.mode in ("interval", "recorded") else _NEVER
         self._recorded = iter(self.recorded)
         self._pending = next(self._recorded, None)
-        self._operations = self._operations_of_projections()
-        self._operation = next(self._operations, None) if self._operations else None
+        self._operations = merged_operations(self.projected, self.workspace, self.state.params)
+        self._operation = next(self._operations, None)
         self._inside = self.plan.warmup == 0 and not self.recorded
         self.ordinal = 0
 
@@ -267,7 +265,7 @@ class Engine:
         try:
             found.write_to(state)
         except StateError as exc:
-            self._without_place("write does not fit", found.kind, excerpt(str(exc)))
+            self._without_place("write does not fit", found.kind, str(exc))
 
     # Projections that a working set must see
 
@@ -276,11 +274,6 @@ class Engine:
     def mark_projected(self, kinds: frozenset[str]) -> None:
         """Say which kinds of events some projection takes up."""
         self._handled = kinds
-
-    def _operations_of_projections(self) -> Iterator[Operation] | None:
-        if not self.projected:
-            return None
-        return merged_operations(self.projected, self.workspace, self.state.params)
 
     def _project(self, ordinal: int) -> None:
         with unguarded():
@@ -291,7 +284,7 @@ class Engine:
                     table._remove(table._key_of(row))
                 else:
                     table._set(row)
-                self._operation = next(self._operations, None) if self._operations else None
+                self._operation = next(self._operations, None)
 
     def flush(self) -> None:
         """Move the log of changes into the history and let the old row versions go."""

@@ -79,7 +79,8 @@ class RecordedInput:
     def _key_of(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return the key by column; a log of a table with one key column may hold the bare value."""
         found = json.loads(self.key) if self.key else None
-        found = {names[0]: found} if len(names) == 1 and not isinstance(found, dict) else found
+        if len(names) == 1 and not isinstance(found, (dict, type(None))):
+            found = {names[0]: found}
         given = {**_loaded(self.values), **(found if isinstance(found, dict) else {})}
         missing = [name for name in names if given.get(name) is None]
         if missing:
