@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dis
-import inspect
 from contextlib import suppress
 from itertools import islice
 from types import CodeType, FunctionType, ModuleType
@@ -20,14 +19,18 @@ def may_hide_errors(function: object) -> bool:
     C code that wants a real datetime raises a TypeError for what stands in for one. Where nobody catches it, the rule
     is evaluated again with a real one; where the rule does, it would go another way than at any other tick.
     """
-    seen: set[CodeType] = set()
+    seen: dict[int, object] = {}
     waiting = [function]
     while waiting and len(seen) < _FUNCTIONS:
-        one: Any = inspect.unwrap(waiting.pop())  # type: ignore[arg-type]
+        one: Any = waiting.pop()
         one = getattr(one, "func", getattr(one, "__func__", one))
-        if not isinstance(one, FunctionType) or one.__code__ in seen:
+        if id(one) in seen:
             continue
-        seen.add(one.__code__)
+        seen[id(one)] = one
+        if hasattr(one, "__wrapped__"):  # beside the wrapper, which is what runs and may catch
+            waiting.append(one.__wrapped__)
+        if not isinstance(one, FunctionType):
+            continue
         codes = [one.__code__]
         while codes:
             code = codes.pop()

@@ -103,6 +103,8 @@ class Plan:
     """Position of the last event applied, or of the base if there is none."""
     kinds: Mapping[str, tuple[int, int, str | None]]
     """Kind to how many events, position and id of the first."""
+    span: Window | None
+    """The recording's, from which a time without a day takes its day."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -159,7 +161,7 @@ def make_plan(recording: Recording, window: Window | None, base: Any, *, anywher
     )
     return Plan(
         within, chosen, first, where, total, warm, late, last if last is not None else chosen.position,
-        {kind: (number, position, event_id) for kind, number, position, event_id in kinds},
+        {kind: (number, position, event_id) for kind, number, position, event_id in kinds}, span,
     )  # fmt: skip
 
 

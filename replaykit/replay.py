@@ -211,7 +211,7 @@ class Replay:
         if [time, step, event].count(None) != 2:
             raise QueryError("at() takes exactly one of a time, step= and event=.")
         if time is not None:
-            step = self._step_at(parse_time(time, what="at", span=self.recording.span))
+            step = self._step_at(parse_time(time, what="at", span=self.plan.span))
         elif event is not None:
             step = self._step_of(event)
         if not 0 <= int(step or 0) <= self.after_step:

@@ -67,14 +67,15 @@ def actions_frame(emissions: list[Emission]) -> pd.DataFrame:
     emissions.sort(key=lambda one: (one.tick, one.order))
     fixed = [(n, e.tick, e.at, e.step, e.rule.name, e.action.kind) for n, e in enumerate(emissions, 1)]
     entities = [entity_of(e.action.get(name) for name in e.rule.key) for e in emissions]
-    frame = _frame(fixed, _ACTION)
-    frame["entity"] = pd.Series(entities, dtype="str")
-    names = dict.fromkeys(name for emission in emissions for name in emission.action.fields)
-    for name in names:
-        column = f"{name}_" if name in frame.columns or name == "repeats" else name
-        frame[column] = pd.Series([emission.action.get(name) for emission in emissions]).convert_dtypes()
-    frame["repeats"] = pd.Series([emission.repeats for emission in emissions], dtype="int64")
-    return frame
+    columns: dict[Any, Any] = dict(_frame(fixed, _ACTION).items())
+    columns["entity"] = pd.Series(entities, dtype="str")
+    for name in dict.fromkeys(name for emission in emissions for name in emission.action.fields):
+        column = name
+        while column in columns or column == "repeats":
+            column += "_"
+        columns[column] = pd.Series([emission.action.get(name) for emission in emissions]).convert_dtypes()
+    columns["repeats"] = pd.Series([emission.repeats for emission in emissions], dtype="int64")
+    return pd.DataFrame(columns)
 
 
 def violations_frame(episodes: list[Episode]) -> pd.DataFrame:
