@@ -122,11 +122,12 @@ class Engine:
         at = event["occurred_at"]
         if self._pending is not None:
             self._recorded_until(event)
-        self.clock = at = max(self.clock, at)
-        if not self._inside and event["occurred_at"] >= self._start:
+        if not self._inside and at >= self._start:
             self._enter()
+        at = max(self.clock, at)
         if at > self._next_tick:
-            self._ticks_until(at)
+            self._ticks_until(at)  # actions applied there still see the clock of their tick
+        self.clock = at
         state = self.state
         state.step = step = state.step + 1
         self.ordinal += 1
@@ -247,9 +248,10 @@ class Engine:
             self._pending = next(self._recorded, None)
             if not self._inside and found.occurred_at >= self._start:
                 self._enter()
-            self.clock = max(self.clock, found.occurred_at)
-            if self.clock > self._next_tick:
-                self._ticks_until(self.clock)
+            at = max(self.clock, found.occurred_at)
+            if at > self._next_tick:
+                self._ticks_until(at)
+            self.clock = at
             if found.action is not None:
                 self._act(found.action, found.occurred_at, "recorded action", found.position, None)
             else:
