@@ -92,7 +92,7 @@ def moments(run):
     return [run.at(step=step)["jobs"].to_csv() for step in range(run.after_step + 1)]
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(events=EVENTS, names=st.permutations(sorted(FOLDS)), left=st.integers(1, 6), based=st.booleans())
 def test_projections_equal_handlers_in_both_paths(events, names, left, based):
     """Partial columns, NULLs set, defaults, deletes and re-inserts, several rows of a step, a base that holds rows."""

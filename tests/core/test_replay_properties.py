@@ -279,12 +279,10 @@ def test_state_and_history_equal_a_model_and_a_sqlite_peer(events, on_error, tic
             "SELECT valid_from, * EXCLUDE (change, born, valid_from, valid_to) FROM history.jobs ORDER BY change"
         )
 
+    logged = peer.db.execute("SELECT step, id, part, status, n, x FROM log WHERE NOT gone ORDER BY rowid").fetchall()
+    peer.db.close()
     assert found == expected == peered
-    assert image(versions) == [(step, *row) for step, row in model.log if len(row) > 2]
-    assert (
-        image(versions)
-        == peer.db.execute("SELECT step, id, part, status, n, x FROM log WHERE NOT gone ORDER BY rowid").fetchall()
-    )
+    assert image(versions) == [(step, *row) for step, row in model.log if len(row) > 2] == logged
 
 
 @settings(max_examples=8)
