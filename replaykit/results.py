@@ -6,8 +6,11 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from replaykit.messages import looked_at
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import timedelta
 
     import pandas as pd
     import pyarrow as pa
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from replaykit.recording import Recording
     from replaykit.replay import Replay
     from replaykit.ticks import Emission, Episode, TickRecord
+    from replaykit.violations import Violations
 
 __all__ = [
     "actions_frame",
@@ -78,8 +82,22 @@ def actions_frame(emissions: list[Emission]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def violations_frame(episodes: list[Episode]) -> pd.DataFrame:
-    """Return one row per episode, in order of opening."""
+def violations_frame(
+    episodes: list[Episode],
+    records: Iterable[TickRecord] | None = None,
+    interval: timedelta | None = None,
+    blind: Iterable[tuple[str, int]] = (),
+) -> Violations:
+    """Return one row per episode, in order of opening.
+
+    Parameters
+    ----------
+    records
+        The ticks, as for `replaykit.messages.looked_at`, as `interval` and `blind` are. None makes violations that
+        can't tell their messages.
+    """
+    from replaykit.violations import Violations
+
     rows = []
     for number, one in enumerate(episodes, 1):
         closed = one.closed or (None, None)
@@ -87,7 +105,9 @@ def violations_frame(episodes: list[Episode]) -> pd.DataFrame:
         rows.append(
             (number, one.invariant.name, entity_of(one.key), *one.opened, *one.last, *closed, one.ticks, detail)
         )
-    return _frame(rows, _VIOLATION)
+    frame = Violations(_frame(rows, _VIOLATION))
+    frame._looked = None if records is None else looked_at(episodes, records, interval, blind)
+    return frame
 
 
 def problems_frame(problems: Iterable[Problem]) -> pd.DataFrame:
