@@ -148,9 +148,12 @@ class Violations(pd.DataFrame):
     def __repr__(self) -> str:
         return "\n".join([super().__repr__(), *self._notes()])
 
-    def _repr_html_(self) -> str:
-        table = table_html(pd.DataFrame(self), limit=50, more=".iloc[50:], .to_csv()")
-        return "\n".join([table, *map(note_html, self._notes())])
+    def _repr_html_(self) -> str | None:
+        if "violation" not in self.columns:  # some of the columns, or what pandas made of them
+            table: str | None = super()._repr_html_()  # type: ignore[misc]
+        else:
+            table = table_html(pd.DataFrame(self), limit=50, more=".iloc[50:], .to_csv()")
+        return None if table is None else "\n".join([table, *map(note_html, self._notes())])
 
     def _notes(self) -> list[str]:
         told = [one.sentence for one in self._mutes[:_NOTES]]

@@ -291,6 +291,16 @@ def test_mutes_accumulate_and_are_shown():
     assert muted[["entity"]]._repr_html_().count("muted: ") == 3
 
 
+def test_what_pandas_makes_of_violations_is_shown_as_pandas_does():
+    """A count per invariant is no longer a table of violations; some of the columns still say what was muted."""
+    muted = three().mute({"entity": "a"})
+    counted, narrow = muted.groupby("invariant").agg(episodes=("violation", "size")), muted[["entity", "ticks"]]
+
+    assert counted._repr_html_() == pd.DataFrame(counted)._repr_html_()
+    assert narrow._repr_html_().startswith(pd.DataFrame(narrow)._repr_html_())
+    assert narrow._repr_html_().endswith("muted: 2 ticks in 1 episode: entity = &#x27;a&#x27;</p>")
+
+
 def test_the_display_is_bounded_and_escaped():
     """Names of entities are anybody's text, and a bad day has thousands."""
     many = told([{"idle": {f"<img src=x{n}>" for n in range(500)}}])
