@@ -17,6 +17,11 @@ settings.register_profile("search", deadline=None, max_examples=1_000)
 settings.load_profile("repeatable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--vectors``: a file of scenarios for `tests/systems/test_gastown_vectors.py` to run instead of its own."""
+    parser.addoption("--vectors", metavar="FILE", help="scenarios for test_gastown_vectors.py (.jsonl.gz)")
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Return the root of the repository."""
