@@ -203,6 +203,8 @@ class StateTable:
         """Return a value as this column would hold it, or as it is if it could not."""
         if column not in self.types:
             raise self._no_column(column)
+        if type(value) in self.types[column].accepts:
+            return value
         with suppress(StateError):
             return self.types[column](value)
         return value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from replaykit.declarations import Action
 from replaykit.systems.gastown.agents import hooked_to
 from replaykit.systems.gastown.operations import is_blocked, reviews_of, targets
-from replaykit.systems.gastown.reading import TERMINAL, check_issue
+from replaykit.systems.gastown.reading import TERMINAL, labels_of
 from replaykit.systems.gastown.reconciler import reconciler
 from replaykit.systems.gastown.times import fresh, stale
 from replaykit.systems.gastown.triage import asks_for_triage
@@ -33,7 +33,7 @@ def give_up(agent: Row, reason: str) -> Iterator[Action]:
 
 
 def _issues(state: State, status: str) -> list[Row]:
-    return state["beads"].find(status=status, type="issue")
+    return [bead for bead in state["beads"].find(status=status) if bead["type"] == "issue"]
 
 
 @reconciler.rule("B1", key="bead_id")
@@ -41,7 +41,7 @@ def unassigned_issues(state: State, now: datetime) -> Iterator[Action]:  # noqa:
     """Dispatch somebody to every open issue of a rig that has no assignee, no blocker and no planned convoy."""
     for bead in _issues(state, "open"):
         if _is_unassigned(state, bead):
-            check_issue(bead)
+            labels_of(bead["labels"])  # or it raises
             if bead["rig_id"]:
                 yield Action("dispatch_agent", agent_id="", bead_id=bead["bead_id"], rig_id=bead["rig_id"])
 
@@ -86,27 +86,27 @@ def rig_of(state: State, bead: Row, agent: Row) -> str:
 @reconciler.rule("B3", key="bead_id")
 def lost_work(state: State, now: datetime) -> Iterator[Action]:
     """Reopen an issue in progress that nobody has touched for long and no living agent is on."""
+    limit, heartbeat = state.params.stale_in_progress, state.params.heartbeat_limit
     for bead in _issues(state, "in_progress"):
-        check_issue(bead)
-        if not stale(bead["updated_at"], state.params.stale_in_progress, now):
+        labels_of(bead["labels"])  # or it raises
+        if not stale(bead["updated_at"], limit, now):
             continue
-        if not any(_is_alive(state, agent, now) for agent in hooked_to(state, bead["bead_id"])):
+        if not any(_is_alive(agent, heartbeat, now) for agent in hooked_to(state, bead["bead_id"])):
             yield move(bead["bead_id"], "in_progress", "open", "agent lost")
             yield Action("clear_bead_assignee", bead_id=bead["bead_id"])
 
 
-def _is_alive(state: State, agent: Row, now: datetime) -> bool:
-    if agent["status"] in ("working", "stalled"):
-        return True
-    return fresh(agent["last_activity_at"], state.params.heartbeat_limit, now)
+def _is_alive(agent: Row, heartbeat: timedelta, now: datetime) -> bool:
+    return agent["status"] in ("working", "stalled") or fresh(agent["last_activity_at"], heartbeat, now)
 
 
 @reconciler.rule("B4", key="bead_id")
 def finished_reviews(state: State, now: datetime) -> Iterator[Action]:
     """Close an issue in review whose merge requests are all terminal if one was merged, else reopen it."""
+    limit = state.params.orphaned_source
     for bead in _issues(state, "in_review"):
-        check_issue(bead)
-        if not stale(bead["updated_at"], state.params.orphaned_source, now):
+        labels_of(bead["labels"])  # or it raises
+        if not stale(bead["updated_at"], limit, now):
             continue
         statuses = {mr["status"] for mr in reviews_of(state, bead["bead_id"])}
         if not statuses or not statuses <= TERMINAL:

@@ -16,7 +16,6 @@ __all__ = [
     "Agent",
     "GastownError",
     "bead_in_full",
-    "check_issue",
     "dumps",
     "existing_bead",
     "json_or",
@@ -59,7 +58,7 @@ class _Reader(json.JSONDecoder):
 
     def read_or(self, text: str | None, default: Any) -> Any:
         try:
-            return self.read(text)
+            return _value(text)
         except GastownError:
             return default
 
@@ -69,6 +68,11 @@ def _refuse(constant: str) -> NoReturn:
 
 
 _JSON = _Reader()
+
+
+@lru_cache(maxsize=1 << 12)
+def _value(text: str | None) -> Any:
+    return _JSON.read(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +100,15 @@ def json_or(text: str | None, default: Any) -> Any:
 @lru_cache(maxsize=1 << 12)
 def labels_of(text: str | None) -> tuple[str, ...]:
     """Return the labels in a bead's ``labels`` column; anything but a JSON list of strings raises."""
-    value = _JSON.read(text)
+    value = _value(text)
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
         raise GastownError("parse", f"labels {text!r} are no list of strings")
     return tuple(value)
 
 
-@lru_cache(maxsize=1 << 12)
 def metadata_of(text: str | None) -> dict[str, Any]:
     """Return the object in a bead's ``metadata`` column, not to be changed; anything else raises."""
-    value = _JSON.read(text)
+    value = _value(text)
     if not isinstance(value, dict):
         raise GastownError("parse", f"metadata {text!r} is no object")
     return value
@@ -113,7 +116,7 @@ def metadata_of(text: str | None) -> dict[str, Any]:
 
 def json_set(text: str | None, name: str, value: Any) -> str:
     """Return JSON text with a member set, as SQLite's ``json_set`` does; what is no object stays as it is."""
-    whole = _JSON.read(text if text is not None else "{}")
+    whole = _value(text if text is not None else "{}")
     return dumps({**whole, name: value} if isinstance(whole, dict) else whole)
 
 
@@ -154,12 +157,7 @@ def maybe_agent(state: State, agent_id: str) -> Agent | None:
         raise GastownError("parse", f"agent {agent_id} is a bead of type {bead['type']!r}")
     _check_bead(bead)
     if row["checkpoint"] is not None:
-        _JSON.read(row["checkpoint"])
+        _value(row["checkpoint"])
     return Agent(
         agent_id, row["role"], bead["rig_id"], row["status"], row["current_hook_bead_id"], row["last_activity_at"]
     )
-
-
-def check_issue(row: Row) -> None:
-    """Raise if the rules could not read this issue: one corrupt label stops the reconciliation of the whole town."""
-    labels_of(row["labels"])

@@ -26,7 +26,7 @@ def in_progress(state: State, now: datetime) -> list[Row]:  # noqa: ARG001 - as 
     The program goes through the open ones too, behind these, but no rule has anything to say about them.
     """
     reviews = state["review_metadata"]
-    found = state["beads"].find(status="in_progress", type="merge_request")
+    found = [bead for bead in state["beads"].find(status="in_progress") if bead["type"] == "merge_request"]
     return [mr for mr in found if reviews.get(mr["bead_id"]) is not None]
 
 
@@ -82,8 +82,8 @@ def orphaned_pull_requests(state: State, now: datetime, mr: Row) -> Iterator[Act
 def review_queue(state: State, now: datetime) -> Iterator[Action]:
     """Give a rig's refinery its oldest open merge request, unless it is busy or a merge without PR is under way."""
     queues: dict[str, list[Row]] = {}
-    for mr in state["beads"].find(status="open", type="merge_request"):
-        if mr["rig_id"] is not None:
+    for mr in state["beads"].find(status="open"):
+        if mr["type"] == "merge_request" and mr["rig_id"] is not None:
             queues.setdefault(mr["rig_id"], []).append(mr)
     reviews = state["review_metadata"]
     running = [mr for mr in in_progress(state, now) if reviews[mr["bead_id"]]["pr_url"] is None] if queues else []
@@ -110,8 +110,8 @@ def _popped(state: State, rig_id: str, mr_id: str) -> Iterator[Action]:
 def idle_hooked_refineries(state: State, now: datetime) -> Iterator[Action]:
     """Dispatch an idle refinery to its merge request in progress again; after too many attempts fail that."""
     beads, params = state["beads"], state.params
-    for agent in state["agent_metadata"].find(role="refinery", status="idle"):
-        mr_id = agent["current_hook_bead_id"]
+    for agent in state["agent_metadata"].find(role="refinery"):
+        mr_id = agent["current_hook_bead_id"] if agent["status"] == "idle" else None
         if not mr_id or not stale(agent["last_activity_at"], params.dispatch_cooldown, now):
             continue
         if agent["dispatch_attempts"] >= params.max_dispatch_attempts:

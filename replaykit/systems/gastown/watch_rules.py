@@ -24,7 +24,7 @@ _WARNING = "Idle for 15 minutes: check progress."
 @reconciler.rule("G", key="agent_id")
 def silent_agents(state: State, now: datetime) -> Iterator[Action]:
     """Warn an agent without session activity, then escalate, then stop it; all of that again at later ticks."""
-    params = state.params
+    stop, escalate, warn = (state.params[name] for name in ("gupp_stop", "gupp_escalate", "gupp_warn"))
     for agent in state["agent_metadata"].find(status=("working", "stalled")):
         text = agent["last_event_at"] if agent["last_event_at"] is not None else agent["last_activity_at"]
         moment = parse(text) if text and agent["role"] != "mayor" else None
@@ -33,11 +33,11 @@ def silent_agents(state: State, now: datetime) -> Iterator[Action]:
         silence = now - moment
         if silence < timedelta(0):
             continue
-        if silence > params.gupp_stop:
+        if silence > stop:
             yield from _stop(agent)
-        elif silence > params.gupp_escalate:
+        elif silence > escalate:
             yield from _escalate(state, agent, now)
-        elif silence > params.gupp_warn and not _uses_tools(agent) and not _nudged(state, agent, "warn", now):
+        elif silence > warn and not _uses_tools(agent) and not _nudged(state, agent, "warn", now):
             yield _nudge(agent, _WARNING, "warn")
 
 
@@ -78,8 +78,8 @@ def _uses_tools(agent: Row) -> bool:
 def _nudged(state: State, agent: Row, tier: str, now: datetime) -> bool:
     """Return whether the agent got such a nudge within the window; both ends are cut to whole seconds."""
     since = now - state.params.nudge_window
-    for nudge in state["agent_nudges"].find(agent_bead_id=agent["bead_id"], source=f"reconciler:{tier}"):
-        moment = parse(nudge["created_at"])
+    for nudge in state["agent_nudges"].find(agent_bead_id=agent["bead_id"]):
+        moment = parse(nudge["created_at"]) if nudge["source"] == f"reconciler:{tier}" else None
         # Cutting the other end too would not change which whole seconds lie behind it.
         if moment is not None and since < moment.replace(microsecond=0):
             return True
