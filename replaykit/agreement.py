@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_right
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import show_time
+from replaykit.recorded_ticks import recorded_checks
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from replaykit.replay import Replay
     from replaykit.snapshot import RecordedSnapshot
 
-__all__ = ["CELLS", "CHECKS", "against_actions", "against_snapshot"]
+__all__ = ["CELLS", "CHECKS", "against_actions", "against_checks", "against_snapshot"]
 
 _BLAMED = 200  # differing cells whose step is looked up; the rest are counted
 
-_BASE = {"step": None, "caused_by": "base", "event_id": None}
-_NOTHING = {"step": None, "caused_by": None, "event_id": None}
+_NOTHING = {"step": None, "caused_by": None, "event_id": None, "global_seq": None}
+_BASE = {**_NOTHING, "caused_by": "base"}
 
-CHECKS = ["against", "table", "rows", "differing_rows", "differing_cells", "first_step", "agrees"]
-CELLS = ["against", "table", "key", "column", "recorded", "replayed", "step", "caused_by", "event_id"]
+CHECKS = ["against", "table", "rows", "differing_rows", "differing_cells", "first_step", "first_input",
+          "agrees"]  # fmt: skip
+CELLS = ["against", "table", "key", "column", "recorded", "replayed", "step", "caused_by", "event_id",
+         "global_seq"]  # fmt: skip
 
 
 def against_snapshot(run: Replay, snapshot: RecordedSnapshot) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -40,23 +40,53 @@ def against_snapshot(run: Replay, snapshot: RecordedSnapshot) -> Iterator[tuple[
         shared = [column for column in mine.columns if column in theirs.columns]
         found = diff(theirs[shared], mine[shared], key=list(key))
         cells = list(_cells(run, snapshot, name, key, found, step))
-        steps = [cell["step"] for cell in cells if cell["step"] is not None]
+        cells += _out_of_order(snapshot, name, key, theirs, mine) if snapshot.ordered else []
+        first = min((cell for cell in cells if cell["step"] is not None), key=lambda one: one["step"], default=None)
         yield (
             {
                 "against": f"snapshot {snapshot.number} ({show_time(snapshot.at)})",
                 "table": name,
                 "rows": len(theirs),
-                "differing_rows": len(found),
-                "differing_cells": len(found.changed_long) + (len(found.added) + len(found.removed)) * len(shared),
-                "first_step": min(steps, default=None),
-                "agrees": len(found) == 0,
+                "differing_rows": max(len(found), min(len(cells), 1)),
+                "differing_cells": max(_cell_count(found, len(shared)), len(cells) if not len(found) else 0),
+                "first_step": None if first is None else first["step"],
+                "first_input": None if first is None else _input_text(first),
+                "agrees": len(found) == 0 and not cells,
             },
             cells,
         )
 
 
+def _cell_count(found: Any, columns: int) -> int:
+    return len(found.changed_long) + (len(found.added) + len(found.removed)) * columns
+
+
+def _input_text(cell: Mapping[str, Any]) -> str:
+    parts = [cell["caused_by"], cell["event_id"], f"seq {cell['global_seq']}" if cell["global_seq"] else None]
+    return " ".join(str(part) for part in parts if part)
+
+
+def _out_of_order(
+    snapshot: RecordedSnapshot, name: str, key: tuple[str, ...], theirs: Any, mine: Any
+) -> list[dict[str, Any]]:
+    """Return one cell for the first row that stands elsewhere in the replay, where the same rows are in both."""
+    columns = list(key)
+    wanted, got = (list(frame[columns].itertuples(index=False, name=None)) for frame in (theirs, mine))
+    if wanted == got or sorted(map(str, wanted)) != sorted(map(str, got)):
+        return []
+    place = next(n for n, (one, other) in enumerate(zip(wanted, got, strict=True)) if one != other)
+    cell = {"against": f"snapshot {snapshot.number}", "table": name, "key": "/".join(map(str, wanted[place]))}
+    return [{**cell, "column": "(order)", "recorded": place, "replayed": got.index(wanted[place]), **_NOTHING}]
+
+
 def _step_of(run: Replay, snapshot: RecordedSnapshot) -> int:
-    """Return the last step a snapshot includes: by its last event, and by its time for steps that are no events."""
+    """Return the last step a snapshot includes.
+
+    By the global order where snapshot and steps know it; else by its last event, and by its time for other steps.
+    """
+    if snapshot.after_seq is not None and run.settings["actions"] == "recorded":
+        query = "SELECT coalesce(max(step), 0) FROM steps WHERE global_seq <= $seq"
+        return int(run.history.fetch(query, {"seq": snapshot.after_seq})[0][0])
     found = run.history.fetch(
         "SELECT coalesce(max(step), 0) FROM steps WHERE (input = 'event' AND position <= $p) "
         "OR (input <> 'event' AND applied_at <= $at)",
@@ -101,15 +131,15 @@ def _blame(
     names = ", ".join(quote(part) for part in key)
     lists = ", ".join(f"unnest($k{number}) AS {quote(part)}" for number, part in enumerate(key))
     found = run.history.fetch(
-        f"SELECT {names}, s.step, s.kind, s.event_id FROM (SELECT {names}, max(valid_from) AS step FROM ("
+        f"SELECT {names}, s.step, s.kind, s.event_id, s.global_seq FROM (SELECT {names}, max(valid_from) AS step FROM ("
         f"SELECT {names}, valid_from, {shown} IS DISTINCT FROM lag({shown}) OVER (PARTITION BY {names} "
         f"ORDER BY change) AS moved FROM history.{quote(name)} SEMI JOIN (SELECT {lists}) AS asked USING ({names}) "
         f"WHERE valid_from <= $step) WHERE moved GROUP BY {names}) JOIN steps s USING (step)",
         {**{f"k{n}": [_scalar(row[part]) for row in rows] for n, part in enumerate(key)}, "step": step},
     )
     return {
-        _key_text(dict(zip(key, parts, strict=True)), key): {"step": by, "caused_by": kind, "event_id": event_id}
-        for *parts, by, kind, event_id in found
+        _key_text(dict(zip(key, parts, strict=True)), key): dict(zip(_NOTHING, cause, strict=True))
+        for parts, cause in ((row[: len(key)], row[len(key) :]) for row in found)
     }
 
 
@@ -118,36 +148,47 @@ def _scalar(value: Any) -> Any:
 
 
 def against_actions(run: Replay) -> dict[str, Any]:
-    """Compare what each tick emitted with what was recorded between it and the next one."""
-    from replaykit.recorded import recorded_actions
+    """Compare what each tick emitted with what was recorded at it, in order."""
+    found = run.divergence
+    first = found.first
+    return _of_ticks(
+        "actions", "recorded actions", found.ticks, found.actions, found.frame["tick"].unique().tolist(), first
+    )
 
-    instants = run.settings["ticks"].instants
-    recorded: dict[int, Counter[str]] = {}
-    start, end = run.window.bounds()
-    total = 0
-    for at, action in recorded_actions(run.recording, start, end):
-        tick = _tick_of(instants, at)
-        recorded.setdefault(tick, Counter())[_identity(action.kind, action.fields)] += 1
-        total += 1
-    emitted: dict[int, Counter[str]] = {}
-    for tick, kind, fields in run.emitted:
-        emitted.setdefault(tick, Counter())[_identity(kind, fields)] += 1
-    wrong = sorted(t for t in {*recorded, *emitted} if recorded.get(t, Counter()) != emitted.get(t, Counter()))
-    steps = run.metrics.set_index("tick")["step"]
+
+def against_checks(run: Replay) -> dict[str, Any]:
+    """Compare the breaches each check found with those recorded at it, in order, by their recorded fields."""
+    ticks = [one for one in run.settings["ticks"].recorded if one.tick in run.checked]
+    recorded = recorded_checks(run.recording, ticks, run.window.bounds()[1])
+    found: dict[int, list[tuple[str, Mapping[str, Any]]]] = {}
+    for tick, name, detail in run.found:
+        found.setdefault(tick, []).append((name, detail))
+    wrong = [one.tick for one in ticks if not _same(found.get(one.tick, []), recorded.get(one.tick, []))]
+    steps = dict(zip(run.metrics["tick"], run.metrics["step"], strict=True))
+    first = {"step": steps.get(wrong[0]), "tick": wrong[0]} if wrong else None
+    total = sum(map(len, recorded.values()))
+    return _of_ticks("violations", "recorded checks", len(ticks), total, wrong, first)
+
+
+def _same(found: list[tuple[str, Mapping[str, Any]]], recorded: list[tuple[str, Mapping[str, Any]]]) -> bool:
+    if len(found) != len(recorded):
+        return False
+    pairs = zip(found, recorded, strict=True)
+    return all(
+        mine == theirs and all(detail.get(name) == value for name, value in fields.items())
+        for (mine, detail), (theirs, fields) in pairs
+    )
+
+
+def _of_ticks(table: str, what: str, ticks: int, rows: int, wrong: Sequence[int], first: Any) -> dict[str, Any]:
+    step = None if first is None else first["step"]
     return {
-        "against": f"recorded actions at {len(instants)} ticks",
-        "table": "actions",
-        "rows": total,
+        "against": f"{what} at {ticks:,} ticks",
+        "table": table,
+        "rows": rows,
         "differing_rows": len(wrong),
         "differing_cells": len(wrong),
-        "first_step": int(steps[wrong[0]]) if wrong and wrong[0] in steps.index else None,
-        "agrees": not wrong,
+        "first_step": None if step is None else int(step),
+        "first_input": None if first is None else f"tick {first['tick']}",
+        "agrees": len(wrong) == 0,
     }
-
-
-def _tick_of(instants: tuple[Any, ...], at: Any) -> int:
-    return bisect_right(instants, at) - 1
-
-
-def _identity(kind: str, fields: Mapping[str, Any]) -> str:
-    return kind + json.dumps({k: fields[k] for k in sorted(fields)}, default=str)

@@ -113,6 +113,8 @@ class Rule:
     statement: Statement | None = None
     action: str | None = None
     """Kind of the actions of a SQL rule; its name if not given."""
+    each: Callable[..., Iterable[Any]] | None = None
+    """Gives ``(state, now)`` the items for each of which the function is called as ``(state, now, item)``."""
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ from replaykit.inputs import Event, Plan, read_events
 from replaykit.interrupt import raise_if_interrupted
 from replaykit.problems import UNHANDLED, Problem, Problems
 from replaykit.projections import merged_operations
+from replaykit.outcomes import Effect
+from replaykit.reconciler import Action
 from replaykit.recorded import OtherStep
-from replaykit.ticks import Emission, Ticker
+from replaykit.retracing import Retracer, has_order
+from replaykit.ticks import Ticker
 
 if TYPE_CHECKING:
-    from replaykit.declarations import Action
     from replaykit.history import History
+    from replaykit.outcomes import Emission
     from replaykit.progress import Progress
     from replaykit.projections import Projected
     from replaykit.reconciler import Reconciler
@@ -55,6 +58,7 @@ class Engine:
     pairs: list[tuple[int, int, datetime]] = field(default_factory=list)
     """Step, position and clock of each event, kept only where steps are not simply consecutive positions."""
     others: list[OtherStep] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.problems = Problems(self.reconciler.name, self.on_error)
@@ -62,11 +66,14 @@ class Engine:
         self.clock = self.plan.base.at or datetime.min  # noqa: DTZ901
         self.before_step = 0
         self.numbered = self.closed_loop or bool(self.recorded)
-        self._start, self._end = self.plan.window.bounds()
+        self._start, self.window_end = self.plan.window.bounds()
         self._tick = 0
-        self._next_tick = self._time_of(0) if self.schedule.mode in ("interval", "recorded") else _NEVER
-        self._recorded = iter(self.recorded)
-        self._pending = next(self._recorded, None)
+        if self.schedule.mode == "recorded" and "checks" in self.recording.logs:
+            self.ticker.found = []
+        placed = bool(self.recorded) and has_order(self.recorded, self.schedule.recorded)
+        by_time = self.schedule.mode in ("interval", "recorded") and not placed
+        self._next_tick = self._time_of(0) if by_time else _NEVER
+        self.retracer = Retracer(self, self.recorded, self.schedule.recorded if placed else ())
         self._operations = merged_operations(self.projected, self.workspace, self.state.params)
         self._operation = next(self._operations, None)
         self._inside = self.plan.warmup == 0 and not self.recorded
@@ -75,7 +82,7 @@ class Engine:
     def run(self) -> None:
         """Apply every input and run every tick."""
         with collector_resting() as rest:
-            for batch in read_events(self.recording, self.plan):
+            for batch in () if self.retracer.drives else read_events(self.recording, self.plan):
                 with guarded():
                     if self._plain():
                         fold(self, batch)
@@ -88,13 +95,12 @@ class Engine:
                 raise_if_interrupted()
                 rest()
             with guarded():
-                self._recorded_until(None)
+                self.retracer.until(None)
             self.finish()
 
     def finish(self) -> None:
         """Run the ticks that are left, and move the last changes into the history."""
-        if not self._inside:
-            self._enter()
+        self.enter()
         with guarded():
             self._finish()
         self.flush()
@@ -114,20 +120,16 @@ class Engine:
 
     def _plain(self) -> bool:
         """Return whether an event may meet nothing but its handler."""
-        steady = not self.numbered and self._pending is None and self._operation is None
+        steady = not self.numbered and self.retracer.pending is None and self._operation is None
         return steady and self.schedule.mode != "event"
 
     def input(self, event: Event) -> None:
         """Take one input, with all that may come before and after it."""
         at = event["occurred_at"]
-        if self._pending is not None:
-            self._recorded_until(event)
-        if not self._inside and at >= self._start:
-            self._enter()
-        at = max(self.clock, at)
-        if at > self._next_tick:
-            self._ticks_until(at)  # actions applied there still see the clock of their tick
-        self.clock = at
+        if self.retracer.pending is not None:
+            self.retracer.until(event)
+        self.reach(at)
+        at = self.clock
         state = self.state
         state.step = step = state.step + 1
         self.ordinal += 1
@@ -138,7 +140,7 @@ class Engine:
             self._project(self.ordinal)
         handler = self.reconciler.handlers.get(event["kind"])
         if handler is not None:
-            self._handle(handler, event)
+            self.call(handler, event, event)
         else:
             self.unhandled(event)
         if len(state.changes) >= FLUSH:
@@ -146,19 +148,41 @@ class Engine:
         if self.schedule.mode == "event" and self._inside:
             self._run_tick(at)
 
+    def reach(self, at: datetime) -> None:
+        """Go on to the time of an input: into the window, past the ticks before it."""
+        if not self._inside and at >= self._start:
+            self.enter()
+        at = max(self.clock, at)
+        if at > self._next_tick:
+            self._ticks_until(at)  # actions applied there still see the clock of their tick
+        self.clock = at
+
+    def enter(self) -> None:
+        """Be inside the window from here on; once is enough."""
+        if not self._inside:
+            self._inside = True
+            self.before_step = self.state.step
+
     def unhandled(self, event: Event) -> None:
         """Count an event without a handler, unless it is ignored or a projection takes it up."""
         if event["kind"] not in self.reconciler.ignored and event["kind"] not in self._handled:
             self.problems.unhandled(event, self.state.step)
 
-    def _handle(self, handler: Any, event: Event) -> None:
+    def call(self, handler: Any, given: Any, shown: Event, recorded: RecordedInput | None = None) -> Any:
+        """Call a handler with what it handles; an error that production had too is no problem, and keeps its writes."""
         mark = len(self.state.changes)
         try:
-            handler(self.state, event)
+            returned = handler(self.state, given)
         except IsolationError:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever a handler raises is a finding
-            self.failed(handler, event, exc, mark)
+            if recorded is None or not recorded.failed:
+                self.failed(handler, shown, exc, mark)
+            return None
+        if recorded is not None and recorded.failed:
+            name = getattr(handler, "__qualname__", repr(handler))
+            self.without_place("did not raise as recorded", shown.kind, f"{name} went through")
+        return returned
 
     def failed(self, handler: Any, event: Event, exc: Exception, mark: int) -> None:
         """Raise a handler's error, or take its changes back or keep them and count it."""
@@ -170,7 +194,8 @@ class Engine:
     def _rule_failed(self, what: str, name: str, at: datetime, exc: Exception) -> None:
         self.problems.rule_raised(what, name, self.state.step, at, exc)
 
-    def _without_place(self, problem: str, kind: str, detail: str) -> None:
+    def without_place(self, problem: str, kind: str, detail: str) -> None:
+        """Count a problem that no event leads to."""
         self.problems.add(Problem(problem, kind, None, self.state.step, None, None, detail))
 
     # Ticks
@@ -178,12 +203,16 @@ class Engine:
     def _time_of(self, tick: int) -> datetime:
         if self.schedule.mode == "interval":
             return self._start + tick * (self.schedule.interval or timedelta())
-        return self.schedule.instants[tick] if tick < len(self.schedule.instants) else _NEVER
+        return self.schedule.recorded[tick].at if tick < len(self.schedule.recorded) else _NEVER
+
+    def _number_of(self, tick: int) -> int:
+        return self.schedule.recorded[tick].tick if self.schedule.mode == "recorded" else tick
 
     def _ticks_until(self, at: datetime) -> None:
         """Run the ticks before `at`: events at a tick's own instant are applied first."""
-        while self._next_tick < at and self._next_tick < self._end:
-            if not (self.schedule.mode == "interval" and self._stretch(min(at, self._end))):
+        while self._next_tick < at and self._next_tick < self.window_end:
+            stretched = self.schedule.mode == "interval" and not self.ticker.together
+            if not (stretched and self._stretch(min(at, self.window_end))):
                 self._run_tick(self._next_tick)
                 self._next_tick = self._time_of(self._tick)
 
@@ -201,7 +230,7 @@ class Engine:
     def _run_tick(self, at: datetime) -> None:
         if len(self.state.changes) >= FLUSH:
             self.flush()
-        emitted = self.ticker.tick(self._tick, at)
+        emitted = self.ticker.tick(self._number_of(self._tick), at)
         self._tick += 1
         self._applied(emitted, at)
 
@@ -209,65 +238,34 @@ class Engine:
         if self.closed_loop:
             self.clock = max(self.clock, at)
             for emission in emitted:
-                self._act(emission.action, at, "action", None, emission.tick)
+                self.act(emission.action, at, tick=emission.tick)
 
-    def _act(self, action: Action, at: datetime, what: str, position: int | None, tick: int | None) -> None:
+    def act(
+        self, action: Action, at: datetime, recorded: RecordedInput | None = None, *, tick: int | None = None
+    ) -> None:
+        """Apply an action, emitted at a tick or recorded, and keep the effects it says it would have had."""
         state = self.state
         state.step += 1
+        what, position, seq = "action", None, None
         state.now = self.clock
-        self.others.append(OtherStep(state.step, what, action.kind, position, at, self.clock, tick))
+        if recorded is not None:
+            what, position, seq, tick = "recorded action", recorded.position, recorded.global_seq, recorded.tick
+            state.now = at if seq is not None else self.clock
+        self.others.append(OtherStep(state.step, what, action.kind, position, at, state.now, tick, None, seq))
         applier = self.reconciler.appliers.get(action.kind)
         if applier is None:
-            self._without_place("unapplied action", action.kind, "no act handler names this kind of action")
+            self.without_place("unapplied action", action.kind, "no act handler names this kind of action")
             return
-        mark = len(state.changes)
-        try:
-            applier(state, action)
-        except IsolationError:
-            raise
-        except Exception as exc:  # noqa: BLE001 - whatever a handler raises is a finding
-            stand_in = Event(occurred_at=at, kind=action.kind, event_id=None, position=position, payload=None)
-            self.failed(applier, stand_in, exc, mark)
+        stand_in = Event(occurred_at=at, kind=action.kind, event_id=None, position=position, payload=None)
+        returned = self.call(applier, action, stand_in, recorded)
+        effects = returned if isinstance(returned, (list, tuple)) else (returned,)
+        self.effects += [Effect(state.step, tick, at, action, one) for one in effects if isinstance(one, Action)]
 
     def _finish(self) -> None:
         if self.schedule.mode in ("interval", "recorded"):
-            self._ticks_until(self._end)
+            self._ticks_until(self.window_end)
         elif self.schedule.mode == "end":
-            self._run_tick(self._end)
-
-    def _enter(self) -> None:
-        self._inside = True
-        self.before_step = self.state.step
-
-    # Recorded actions and writes
-
-    def _recorded_until(self, event: Event | None) -> None:
-        """Apply recorded inputs that come before `event`; all that are left if it is None."""
-        while self._pending is not None and (event is None or self._pending.before(event)):
-            found = self._pending
-            self._pending = next(self._recorded, None)
-            if not self._inside and found.occurred_at >= self._start:
-                self._enter()
-            at = max(self.clock, found.occurred_at)
-            if at > self._next_tick:
-                self._ticks_until(at)
-            self.clock = at
-            if found.action is not None:
-                self._act(found.action, found.occurred_at, "recorded action", found.position, None)
-            else:
-                self._write(found)
-
-    def _write(self, found: RecordedInput) -> None:
-        state = self.state
-        state.step += 1
-        state.now = self.clock
-        self.others.append(
-            OtherStep(state.step, "recorded write", found.kind, found.position, found.occurred_at, self.clock, None)
-        )
-        try:
-            found.write_to(state)
-        except StateError as exc:
-            self._without_place("write does not fit", found.kind, str(exc))
+            self._run_tick(self.window_end)
 
     # Projections that a working set must see
 

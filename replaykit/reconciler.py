@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -31,6 +31,8 @@ class Reconciler:
         State tables by name.
     params
         Thresholds and other parameters: ``state.params["patience"]`` in Python, ``$patience`` in SQL.
+    rules_fail_together
+        One rule that raises takes the other actions of its tick with it, as in a program whose rules are one function.
 
     Notes
     -----
@@ -40,6 +42,7 @@ class Reconciler:
     name: str
     tables: Mapping[str, Table] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
+    rules_fail_together: bool = False
 
     def __post_init__(self) -> None:
         self.tables = dict(self.tables)
@@ -69,7 +72,11 @@ class Reconciler:
         return self._register(self.handlers, kinds, "apply")
 
     def act(self, *kinds: str) -> Callable[[_F], _F]:
-        """Register a function ``(state, action)`` that applies actions of these kinds to state."""
+        """Register a function ``(state, action)`` that applies actions of these kinds to state.
+
+        It may return an `Action`, or several: what the system would start afterwards, outside its state. They are not
+        carried out; ``run.effects`` lists them.
+        """
         return self._register(self.appliers, kinds, "act")
 
     def _register(self, registry: dict[str, Handler], kinds: tuple[str, ...], what: str) -> Callable[[_F], _F]:
@@ -108,12 +115,21 @@ class Reconciler:
         self.projections.append(Projection(table, check_query(query, what=f"Projection of {table!r}"), delete))
 
     def rule(
-        self, name: str, query: str | None = None, *, key: str | Sequence[str], action: str | None = None
+        self,
+        name: str,
+        query: str | None = None,
+        *,
+        key: str | Sequence[str],
+        action: str | None = None,
+        each: Callable[..., Iterable[Any]] | None = None,
     ) -> Callable[[_F], _F]:
         """Register a rule: as a decorator of ``(state, now)`` yielding `Action`, or with a SELECT as `query`.
 
         `key` names the fields that identify an action of this rule, so that it can be followed over ticks. A SQL rule
         emits one action for each row, with the row's columns as fields, in the query's order.
+
+        With `each`, a function ``(state, now)`` that gives items, the rule is ``(state, now, item)``, and rules declared
+        one after another with the same `each` take turns at every item.
         """
         statement = check_query(query, what=f"Rule {name!r}") if query is not None else None
         keys = (key,) if isinstance(key, str) else tuple(key)
@@ -121,7 +137,7 @@ class Reconciler:
             self.rules[name] = Rule(name, keys, statement=statement, action=action or name)
 
         def register(function: _F) -> _F:
-            self.rules[name] = Rule(name, keys, function=function, action=action)
+            self.rules[name] = Rule(name, keys, function=function, action=action, each=each)
             return function
 
         return register

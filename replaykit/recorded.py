@@ -1,26 +1,29 @@
-"""Recorded inputs: actions and writes that production logged, applied at their recorded place when retracing it."""
+"""Recorded inputs: actions, writes and applications of events that production logged, each at its recorded place."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import ReconcilerError, StateError, excerpt
+from replaykit.inputs import read_events
 from replaykit.reconciler import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from replaykit.inputs import Event, Plan
     from replaykit.recording import Recording
     from replaykit.state import State
 
-__all__ = ["OtherStep", "RecordedInput", "recorded_actions", "recorded_inputs", "recorded_instants"]
+__all__ = ["OtherStep", "RecordedInput", "action_of", "next_input", "recorded_inputs"]
 
 
 @dataclass(frozen=True)
 class OtherStep:
-    """A step that is no event: an applied or recorded action, or a recorded write."""
+    """A step with a place of its own: an applied or recorded action, a recorded write, an event applied as recorded."""
 
     step: int
     input: str
@@ -29,17 +32,24 @@ class OtherStep:
     occurred_at: datetime
     applied_at: datetime
     tick: int | None
+    event_id: str | None = None
+    global_seq: int | None = None
 
 
 @dataclass(frozen=True)
 class RecordedInput:
-    """One recorded action or write, and its place among the events."""
+    """One recorded action, write or application of an event, and its place among the others."""
 
+    log: str
     occurred_at: datetime
     global_seq: int | None
     position: int
     kind: str
+    tick: int | None = None
+    failed: bool = False
+    """It raised in production too."""
     action: Action | None = None
+    event: Event | None = None
     table: str | None = None
     op: str | None = None
     key: str | None = None
@@ -96,82 +106,108 @@ def _loaded(text: str | None) -> dict[str, Any]:
 
 
 def recorded_inputs(recording: Recording, plan: Plan) -> list[RecordedInput]:
-    """Return the recorded actions and writes between a plan's base and its window's end, in order.
+    """Return the recorded inputs between a plan's base and its window's end, in order.
+
+    With a log of applications events are among them, each as often and where it was applied.
 
     Raises
     ------
     ReconcilerError
-        The recording holds neither.
+        The recording holds none, or logs and events have no order in common although there are applications.
     """
-    names = [name for name in ("actions", "writes") if name in recording.logs]
-    if not names:
+    logs = [name for name in ("applications", "actions", "writes") if name in recording.logs]
+    if not logs:
         raise ReconcilerError(
-            "actions='recorded', but the recording holds no actions and no writes; load them as rk.Log."
+            "actions='recorded', but the recording holds no actions, writes or applications; load them as rk.Log."
         )
-    found: list[RecordedInput] = []
-    for name in names:
-        found += _read(recording, name, plan)
-    order = {"action": 0, "write": 1}
-    seq = all(one.global_seq is not None for one in found)
+    found = [one for name in logs for one in _READERS[name](recording, plan)]
+    ordered = all(one.global_seq is not None for one in found)
+    if "applications" in logs and not ordered:
+        raise ReconcilerError(
+            "The recording says when events were applied, but not every log has the global order; name it with "
+            "rk.Log(..., seq=)."
+        )
+    order = {"applications": 0, "actions": 0, "writes": 1}
     return sorted(
         found,
-        key=lambda one: (
-            (one.global_seq, 0, 0)
-            if seq
-            else (one.occurred_at, order["action" if one.action else "write"], one.position)
-        ),
+        key=lambda one: (one.global_seq, 0, 0) if ordered else (one.occurred_at, order[one.log], one.position),
     )
 
 
-def _read(recording: Recording, name: str, plan: Plan) -> list[RecordedInput]:
-    seq = "global_seq" if "global_seq" in recording.columns(name) else "NULL"
-    last = recording.snapshot(plan.base.number).after_seq if plan.base.number is not None else None
+def _rows(recording: Recording, plan: Plan, log: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a log in reach of a plan; columns it does not have are None."""
+    known = recording.columns(log)
     # A snapshot that says up to which number of the global order it goes says so more exactly than by its time.
-    after = "occurred_at > $after" if last is None or seq == "NULL" else f"global_seq > {int(last)}"
+    last = recording.snapshot(plan.base.number).after_seq if plan.base.number is not None else None
+    exact = last is not None and "global_seq" in known
+    after = f"global_seq > {int(last)}" if exact and last is not None else "occurred_at > $after"
     limits = {"after": plan.base.at or datetime.min, "end": plan.window.bounds()[1]}  # noqa: DTZ901 - naive UTC
-    extra = "payload, NULL, NULL, NULL, NULL" if name == "actions" else "NULL, table_name, op, row_key, new_values"
+    names = ["occurred_at", "position", "kind", "global_seq", *columns]
+    reads = ", ".join(name if name in known else f"NULL AS {name}" for name in names)
     rows = recording._fetch(
-        f"SELECT occurred_at, {seq}, position, kind, {extra} FROM {name} "
-        f"WHERE {after} AND $after IS NOT NULL AND occurred_at < $end ORDER BY position",
+        f"SELECT {reads} FROM {log} WHERE {after} AND $after IS NOT NULL AND occurred_at < $end ORDER BY position",
         limits,
     )
-    return [
-        RecordedInput(at, number, position, kind, _action(kind, payload) if name == "actions" else None, *rest)
-        for at, number, position, kind, payload, *rest in rows
-    ]
+    for row in rows:
+        yield {"log": log, **dict(zip(names, row, strict=True))}
 
 
-def _action(kind: str, payload: str | None) -> Action:
+def _actions(recording: Recording, plan: Plan) -> Iterator[RecordedInput]:
+    for row in _rows(recording, plan, "actions", ["payload", "tick", "ok"]):
+        action = action_of(row["kind"], row.pop("payload"))
+        yield RecordedInput(failed=row.pop("ok") is False, action=action, **row)
+
+
+def _writes(recording: Recording, plan: Plan) -> Iterator[RecordedInput]:
+    for row in _rows(recording, plan, "writes", ["table_name", "op", "row_key", "new_values"]):
+        names = {"table_name": "table", "row_key": "key", "new_values": "values"}
+        yield RecordedInput(**{names.get(name, name): value for name, value in row.items()})
+
+
+def _applications(recording: Recording, plan: Plan) -> Iterator[RecordedInput]:
+    rows = list(_rows(recording, plan, "applications", ["event_id", "tick", "ok"]))
+    events = _events(recording, plan)
+    for row in rows:
+        event_id, failed = row.pop("event_id"), row.pop("ok") is False
+        event = events.get(event_id)
+        kind = event.kind if event is not None else str(event_id)
+        yield RecordedInput(**{**row, "kind": kind, "failed": failed, "event": event})
+
+
+_READERS = {"applications": _applications, "actions": _actions, "writes": _writes}
+
+
+def _events(recording: Recording, plan: Plan) -> dict[str | None, Event]:
+    """Return the events that were applied, by id.
+
+    Raises
+    ------
+    ReconcilerError
+        Several events have the id of an application.
+    """
+    where = "event_id IN (SELECT event_id FROM applications) AND $first = 0 AND $start IS NOT NULL AND $end IS NOT NULL"
+    last = recording._fetch("SELECT coalesce(max(position), 0) FROM events")[0][0]
+    found: dict[str | None, Event] = {}
+    for batch in read_events(recording, replace(plan, first=0, last=last, where=where)):
+        for event in batch:
+            if event.id in found:
+                raise ReconcilerError(
+                    f"The log of applications names event {excerpt(event.id)}, but several events have that id; load "
+                    "events with a unique id=."
+                )
+            found[event.id] = event
+    return found
+
+
+def action_of(kind: str, payload: str | None) -> Action:
+    """Return a recorded action from its kind and its JSON fields; a field ``type`` that repeats the kind is left out."""
     fields: dict[str, Any] = json.loads(payload) if payload else {}
     return Action(kind, **{name: value for name, value in fields.items() if not (name == "type" and value == kind)})
 
 
-def recorded_instants(recording: Recording, plan: Plan) -> tuple[datetime, ...]:
-    """Return when ticks were recorded inside the window: the checks' times, or the actions' where there are no checks.
-
-    Raises
-    ------
-    ReconcilerError
-        The recording holds neither.
-    """
-    name = next((log for log in ("checks", "actions") if log in recording.logs), None)
-    if name is None:
-        raise ReconcilerError(
-            "ticks='recorded', but the recording holds no checks and no actions; load them as rk.Log."
-        )
-    start, end = plan.window.bounds()
-    rows = recording._fetch(
-        f"SELECT DISTINCT occurred_at FROM {name} WHERE occurred_at >= $start AND occurred_at < $end ORDER BY 1",
-        {"start": start, "end": end},
-    )
-    return tuple(row[0] for row in rows)
-
-
-def recorded_actions(recording: Recording, start: datetime, end: datetime) -> list[tuple[datetime, Action]]:
-    """Return the recorded actions of a window in order, each with its time."""
-    rows = recording._fetch(
-        "SELECT occurred_at, kind, payload FROM actions WHERE occurred_at >= $start AND occurred_at < $end "
-        "ORDER BY position",
-        {"start": start, "end": end},
-    )
-    return [(at, _action(kind, payload)) for at, kind, payload in rows]
+def next_input(recording: Recording, seq: int) -> int | None:
+    """Return the place in the global order of the first recorded input behind `seq`, or None if there is none."""
+    logs = [name for name in ("applications", "actions", "writes") if name in recording.logs]
+    reads = " UNION ALL ".join(f"SELECT min(global_seq) AS s FROM {log} WHERE global_seq > {int(seq)}" for log in logs)
+    found: int | None = recording._fetch(f"SELECT min(s) FROM ({reads})")[0][0]
+    return found

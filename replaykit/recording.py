@@ -118,7 +118,7 @@ class Recording:
     @property
     def snapshots(self) -> tuple[RecordedSnapshot, ...]:
         """The snapshots in time order."""
-        return tuple(RecordedSnapshot(*row, _recording=self) for row in self._snapshots)
+        return tuple(map(self._shown, self._snapshots))
 
     def snapshot(self, number: int) -> RecordedSnapshot:
         """Return a snapshot by its number; negative numbers count from the last.
@@ -129,11 +129,14 @@ class Recording:
             There is none of that number.
         """
         try:
-            return RecordedSnapshot(*self._snapshots[number], _recording=self)
+            return self._shown(self._snapshots[number])
         except IndexError:
             raise QueryError(
                 f"There is no snapshot {number}; the recording has {len(self._snapshots)}, numbered from 0."
             ) from None
+
+    def _shown(self, row: tuple[Any, ...]) -> RecordedSnapshot:
+        return RecordedSnapshot(*row, ordered=row[0] in self._meta.get("ordered", ()), _recording=self)
 
     @property
     def state_tables(self) -> tuple[str, ...]:
@@ -161,7 +164,7 @@ class Recording:
 
     @property
     def logs(self) -> tuple[str, ...]:
-        """Names of the recorded logs it has: some of ``actions``, ``writes`` and ``checks``."""
+        """Names of the recorded logs it has: ``actions``, ``writes``, ``checks``, ``applications``, ``ticks``."""
         return tuple(self._meta["logs"])
 
     def log(self, name: str) -> pd.DataFrame:
@@ -178,8 +181,10 @@ class Recording:
 
     @property
     def span(self) -> Window | None:
-        """From the first event to one microsecond after the last; None without events."""
-        ((first, last),) = self._fetch("SELECT min(occurred_at), max(occurred_at) FROM events")
+        """From the first event or entry of a log to one microsecond after the last; None without any."""
+        tables = ["events", *(name for name in self.logs if "occurred_at" in self.columns(name))]
+        both = " UNION ALL ".join(f"SELECT min(occurred_at) AS a, max(occurred_at) AS b FROM {one}" for one in tables)
+        ((first, last),) = self._fetch(f"SELECT min(a), max(b) FROM ({both})")
         return None if first is None else Window(first, last + timedelta(microseconds=1))
 
     @property

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.determinism import Determinism
+    from replaykit.divergence import Divergence
     from replaykit.recording import Recording
     from replaykit.verdict import Verdict
 
@@ -95,6 +96,12 @@ def replay(
     return run
 
 
+def _no_frame() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame()
+
+
 def _is(reconciler: Any) -> bool:
     if not isinstance(reconciler, Reconciler):
         raise ReconcilerError(f"reconciler is {excerpt(reconciler)}; expected an rk.Reconciler.")
@@ -133,8 +140,16 @@ class Replay:
     """What was not as the reconciler's author meant: handlers that raised, kinds nobody handles, with counts."""
     metrics: pd.DataFrame
     """One row per evaluated tick."""
-    emitted: tuple[tuple[int, str, Mapping[str, Any]], ...] = ()
-    """Tick, kind and fields of each emitted action, as the rule gave them."""
+    emitted: tuple[tuple[int, str, Mapping[str, Any], str], ...] = ()
+    """Tick, kind, fields and rule of each emitted action, as the rule gave them."""
+    effects: pd.DataFrame = field(default_factory=lambda: _no_frame())
+    """One row per effect an applied action would have had outside the state, in order; nothing of it was done."""
+    found: tuple[tuple[int, str, Mapping[str, Any]], ...] = ()
+    """Tick, invariant and row of each breach at each check, where recorded checks are there to compare with."""
+    checked: frozenset[int] = frozenset()
+    """Recorded ticks whose check was evaluated inside the window."""
+    last_seq: int | None = None
+    """Place in the global order of the last recorded input applied."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -171,6 +186,13 @@ class Replay:
         from replaykit.diff import diff
 
         return diff(self.before, self.after)
+
+    @cached_property
+    def divergence(self) -> Divergence:
+        """What the rules emitted beside what production's did, tick by tick; needs ``ticks="recorded"``."""
+        from replaykit.divergence import divergence_of
+
+        return divergence_of(self)
 
     @cached_property
     def events(self) -> pd.DataFrame:

@@ -20,8 +20,17 @@ from replaykit.inputs import base_rows
 from replaykit.interrupt import interruptible, told_apart
 from replaykit.progress import Progress
 from replaykit.projections import prepare_projections
-from replaykit.recorded import recorded_inputs, recorded_instants
-from replaykit.results import actions_frame, event_steps, metrics_frame, problems_frame, steps_table, violations_frame
+from replaykit.recorded import recorded_inputs
+from replaykit.recorded_ticks import recorded_ticks
+from replaykit.results import (
+    actions_frame,
+    effects_frame,
+    event_steps,
+    metrics_frame,
+    problems_frame,
+    steps_table,
+    violations_frame,
+)
 from replaykit.rollback import rolled_back
 from replaykit.schedule import Schedule
 from replaykit.state import State
@@ -65,7 +74,7 @@ def schedule_of(ticks: Any, recording: Recording, plan: Plan) -> Schedule:
     if ticks in ("end", "event"):
         return Schedule(ticks)
     if ticks == "recorded":
-        return Schedule("recorded", instants=recorded_instants(recording, plan))
+        return Schedule("recorded", recorded=recorded_ticks(recording, plan))
     interval = as_interval(ticks)
     if interval is None or interval.total_seconds() <= 0:
         raise ReconcilerError(
@@ -256,7 +265,11 @@ class Replaying:
             violations=violations_frame(ticker.episodes),
             problems=problems_frame(engine.problems.found.values()),
             metrics=metrics_frame(ticker.records),
-            emitted=tuple((one.tick, one.action.kind, one.action.fields) for one in ticker.emissions),
+            emitted=tuple((one.tick, one.action.kind, one.action.fields, one.rule.name) for one in ticker.emissions),
+            effects=effects_frame(engine.effects),
+            found=tuple(ticker.found or ()),
+            checked=frozenset(ticker.checked),
+            last_seq=engine.retracer.last_seq,
             settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},
         )
 

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from replaykit.problems import Problem
     from replaykit.recording import Recording
     from replaykit.replay import Replay
-    from replaykit.ticks import Emission, Episode, TickRecord
+    from replaykit.outcomes import Effect, Emission, Episode, TickRecord
     from replaykit.violations import Violations
 
 __all__ = [
     "actions_frame",
+    "effects_frame",
     "event_steps",
     "metrics_frame",
     "problems_frame",
@@ -80,6 +81,23 @@ def actions_frame(emissions: list[Emission]) -> pd.DataFrame:
         columns[column] = pd.Series([emission.action.get(name) for emission in emissions]).convert_dtypes()
     columns["repeats"] = pd.Series([emission.repeats for emission in emissions], dtype="int64")
     return pd.DataFrame(columns)
+
+
+def effects_frame(effects: Sequence[Effect]) -> pd.DataFrame:
+    """Return one row per effect in order: step, tick, at, the action's kind, the effect's kind and its fields as JSON."""
+    types = {
+        "step": "int64",
+        "tick": "Int64",
+        "at": "datetime64[us]",
+        "action": "str",
+        "effect": "str",
+        "fields": "str",
+    }
+    rows = [
+        (e.step, e.tick, e.at, e.action.kind, e.effect.kind, json.dumps(dict(e.effect.fields), default=str))
+        for e in effects
+    ]
+    return _frame(rows, types)
 
 
 def violations_frame(
@@ -140,11 +158,13 @@ def metrics_frame(records: list[TickRecord]) -> pd.DataFrame:
 
 
 def steps_table(engine: Engine) -> Any:
-    """Return the Arrow table of steps: step, input, kind, event_id, position, occurred_at, applied_at, tick."""
+    """Return the Arrow table of steps: step, input, kind, event_id, position, occurred_at, applied_at, tick, global_seq."""
     import pyarrow as pa
 
     events = event_steps(engine.recording, engine.plan)
-    if engine.numbered:
+    if engine.retracer.drives:
+        events = events.slice(0, 0)
+    elif engine.numbered:
         events = events.set_column(0, "step", pa.array([step for step, _, _ in engine.pairs], pa.int64()))
         events = events.set_column(6, "applied_at", pa.array([at for _, _, at in engine.pairs], pa.timestamp("us")))
     if not engine.others:
@@ -154,11 +174,12 @@ def steps_table(engine: Engine) -> Any:
             "step": pa.array([one.step for one in engine.others], pa.int64()),
             "input": [one.input for one in engine.others],
             "kind": [one.kind for one in engine.others],
-            "event_id": pa.array([None] * len(engine.others), pa.string()),
+            "event_id": pa.array([one.event_id for one in engine.others], pa.string()),
             "position": pa.array([one.position for one in engine.others], pa.int64()),
             "occurred_at": pa.array([one.occurred_at for one in engine.others], pa.timestamp("us")),
             "applied_at": pa.array([one.applied_at for one in engine.others], pa.timestamp("us")),
             "tick": pa.array([one.tick for one in engine.others], pa.int64()),
+            "global_seq": pa.array([one.global_seq for one in engine.others], pa.int64()),
         }
     )
     return pa.concat_tables([events.cast(others.schema), others]).sort_by("step")
@@ -169,16 +190,18 @@ def event_steps(recording: Recording, plan: Plan) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
+    seq = "global_seq" if "global_seq" in recording.columns("events") else "NULL::BIGINT AS global_seq"
     rows = recording._arrow(
-        f"SELECT kind, event_id, position, occurred_at FROM events WHERE {plan.where} ORDER BY position",
+        f"SELECT kind, event_id, position, occurred_at, {seq} FROM events WHERE {plan.where} ORDER BY position",
         plan.parameters,
     )
     step = rows["position"].to_numpy() - plan.first
     applied = np.maximum.accumulate(rows["occurred_at"].to_numpy())
     if plan.base.at is not None:
         applied = np.maximum(applied, np.datetime64(plan.base.at, "us"))
-    names = ["step", "input", "kind", "event_id", "position", "occurred_at", "applied_at", "tick"]
-    values = [step, pa.repeat("event", len(rows)), *rows.columns, applied, pa.nulls(len(rows), pa.int64())]
+    names = ["step", "input", "kind", "event_id", "position", "occurred_at", "applied_at", "tick", "global_seq"]
+    *columns, order = rows.columns
+    values = [step, pa.repeat("event", len(rows)), *columns, applied, pa.nulls(len(rows), pa.int64()), order]
     return pa.table(values, names=names)
 
 

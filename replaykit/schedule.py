@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
+
+    from replaykit.recorded_ticks import RecordedTick
 
 __all__ = ["Schedule"]
 
@@ -17,4 +19,4 @@ class Schedule:
 
     mode: str
     interval: timedelta | None = None
-    instants: tuple[datetime, ...] = ()
+    recorded: tuple[RecordedTick, ...] = ()

@@ -106,6 +106,8 @@ class RecordedSnapshot:
     name: str | None = None
     after_seq: int | None = None
     """The last input it includes in the global order, if the recording has one."""
+    ordered: bool = field(default=False, kw_only=True)
+    """Whether the order of its rows was declared, so that a replay's order is compared with it."""
     _recording: Recording | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.catching import may_hide_errors
 from replaykit.clock import Clock
 from replaykit.errors import IsolationError, ReconcilerError, StateError, show_time
+from replaykit.outcomes import Emission, Episode, TickRecord
 from replaykit.reconciler import Action, Invariant, Reconciler, Rule
 from replaykit.yielded import as_action, as_row, what_of
 
@@ -18,47 +19,9 @@ if TYPE_CHECKING:
     from replaykit.state import State
     from replaykit.workspace import Workspace
 
-__all__ = ["Emission", "Episode", "TickRecord", "Ticker"]
+__all__ = ["Ticker"]
 
 _SLACK = timedelta(microseconds=2)  # a followed comparison may have gone through floating point seconds
-
-
-@dataclass
-class Emission:
-    """One emitted action, and at how many further ticks the same one was emitted without anything having changed."""
-
-    tick: int
-    at: datetime
-    step: int
-    rule: Rule
-    order: tuple[int, int]
-    action: Action
-    repeats: int = 0
-
-
-@dataclass
-class Episode:
-    """One breach of an invariant, from the tick that first saw it to the one that no longer did."""
-
-    invariant: Invariant
-    key: tuple[Any, ...]
-    opened: tuple[int, datetime, int]
-    last: tuple[int, datetime]
-    detail: Mapping[str, Any]
-    ticks: int = 1
-    closed: tuple[int, datetime] | None = None
-
-
-@dataclass
-class TickRecord:
-    """What one tick did; ``repeats`` further ticks did the same."""
-
-    tick: int
-    at: datetime
-    step: int
-    actions: int
-    violations: int
-    repeats: int = 0
 
 
 @dataclass
@@ -84,7 +47,15 @@ class Ticker:
         self.emissions: list[Emission] = []
         self.episodes: list[Episode] = []
         self.records: list[TickRecord] = []
+        self.found: list[tuple[int, str, Mapping[str, Any]]] | None = None
+        """Every breach at every tick, in order, if somebody wants to compare them one by one."""
+        self.checked: list[int] = []
+        """Ticks whose invariants were evaluated one by one."""
+        self.blind: list[tuple[str, int]] = []
+        """Invariants that raised, and at which tick: nothing is known of them there."""
         self._declared = reconciler.declared()
+        self._groups = _groups_of(self._declared)
+        self.together = reconciler.rules_fail_together
         self._state = state
         self._workspace = workspace
         self._failed = failed
@@ -93,17 +64,38 @@ class Ticker:
 
     def tick(self, tick: int, at: datetime) -> list[Emission]:
         """Evaluate everything once."""
-        self._state.now = at
+        emitted = self.decide(tick, at)
+        self.check(tick, at)
+        return emitted
+
+    def decide(self, tick: int, at: datetime) -> list[Emission]:
+        """Evaluate the rules once, and begin the tick's record."""
         emitted: list[Emission] = []
+        failed = False
         for number, declared in enumerate(self._declared):
-            rows = self._evaluate(declared, at, tick, at)
             if isinstance(declared, Rule):
-                actions = [as_action(declared, row) for row in rows]
-                emitted += self._emit(number, declared, actions, tick, at)
-            else:
-                self._observe(declared, rows, tick, at)
+                rows = self._evaluate(declared, at, tick, at)
+                failed = failed or rows is None
+                emitted += self._emission(number, declared, rows or (), tick, at)
+        if failed and self.together:
+            emitted = []
+        emitted.sort(key=lambda one: one.order)
+        self.emissions += emitted
         self._record(tick, at, len(emitted))
         return emitted
+
+    def check(self, tick: int, at: datetime) -> None:
+        """Evaluate the invariants once; they belong to the last tick begun."""
+        for declared in self._declared:
+            if isinstance(declared, Invariant):
+                rows = self._evaluate(declared, at, tick, at)
+                if rows is None:
+                    self.blind.append((declared.name, tick))
+                else:
+                    self._observe(declared, rows, tick, at)
+        self.checked.append(tick)
+        if self.records and self.records[-1].tick == tick:
+            self.records[-1].violations = len(self._open)
 
     def stretch(
         self, first: int, last: int, time_of: Callable[[int], datetime], *, until_action: bool = False
@@ -127,6 +119,7 @@ class Ticker:
                     self._settle(answer, tick, time_of)
                     self._renew(number, answer, tick, at, time_of)
             emitted = [emission for answer in standing for emission in answer.emissions]
+            emitted.sort(key=lambda one: one.order)
             self._record(tick, at, len(emitted))
             if until_action and emitted:
                 for answer in standing:
@@ -157,16 +150,20 @@ class Ticker:
         rows, due = self._followed(declared, tick, at, time_of)
         answer.tick, answer.due = tick, due
         if isinstance(declared, Rule):
-            actions = [as_action(declared, row) for row in rows]
-            if not _same(actions, answer.emissions):
-                answer.emissions = self._emit(number, declared, actions, tick, at)
+            emitted = self._emission(number, declared, rows or (), tick, at)
+            if not _same(emitted, answer.emissions):
+                answer.emissions = emitted
+                self.emissions += emitted
+        elif rows is None:
+            answer.found = []
+            self.blind.append((declared.name, tick))
         else:
             answer.found = self._observe(declared, rows, tick, at)
 
     def _followed(
         self, declared: Rule | Invariant, tick: int, at: datetime, time_of: Callable[[int], datetime]
-    ) -> tuple[list[Any], int | None]:
-        """Evaluate with a followed clock; return the rows and the next tick at which they may differ."""
+    ) -> tuple[list[Any] | None, int | None]:
+        """Evaluate with a followed clock; return the rows (None: it raised) and the next tick at which they may differ."""
         if declared.statement is not None:
             return self._evaluate(declared, at, tick, at), self._due(declared.statement, tick, at, time_of)
         if declared.name in self._every_tick:
@@ -174,7 +171,8 @@ class Ticker:
         clock, drawn, before = Clock(at), self._state.drawn(), len(self._state.changes)
         clock.opaque = may_hide_errors(declared.function)
         try:
-            rows = [] if clock.opaque else [_released(row, clock) for row in self._call(declared, clock.now())]
+            called = [] if clock.opaque else self._call(declared, clock.now())
+            rows = [(item, _released(row, clock)) for item, row in called]
         except Exception:  # noqa: BLE001 - what stands in for a datetime may not do where C code wants a real one
             clock.opaque = True
         self._check_unwritten(declared, before, tick, at)
@@ -190,7 +188,8 @@ class Ticker:
         turns = self._workspace.turns(statement)
         return tick + 1 if turns is None else next_due(turns, at, tick, time_of)
 
-    def _evaluate(self, declared: Rule | Invariant, now: Any, tick: int, at: datetime) -> list[Any]:
+    def _evaluate(self, declared: Rule | Invariant, now: Any, tick: int, at: datetime) -> list[Any] | None:
+        """Return the rows with the item each belongs to, or None if the function raised and that is a problem only."""
         before = len(self._state.changes)
         self._state.now = now
         try:
@@ -207,7 +206,7 @@ class Ticker:
                     handler=declared.name,
                 ) from exc
             self._failed(what, declared.name, at, exc)
-            return []
+            return None
         self._check_unwritten(declared, before, tick, at)
         return rows
 
@@ -221,20 +220,27 @@ class Ticker:
 
     def _call(self, declared: Rule | Invariant, now: Any) -> list[Any]:
         if declared.statement is not None:
-            return list(self._workspace.rows(declared.statement))
+            return [(0, row) for row in self._workspace.rows(declared.statement)]
         self._state.now = now
-        return list(declared.function(self._state, now) or ())  # type: ignore[misc]
+        function: Any = declared.function
+        if isinstance(declared, Rule) and declared.each is not None:
+            items = list(declared.each(self._state, now))
+            return [(n, row) for n, item in enumerate(items) for row in function(self._state, now, item) or ()]
+        return [(0, row) for row in function(self._state, now) or ()]
 
-    def _emit(self, number: int, rule: Rule, actions: list[Action], tick: int, at: datetime) -> list[Emission]:
-        step = self._state.step
-        emitted = [Emission(tick, at, step, rule, (number, n), action) for n, action in enumerate(actions)]
-        self.emissions += emitted
-        return emitted
+    def _emission(self, number: int, rule: Rule, rows: Iterable[Any], tick: int, at: datetime) -> list[Emission]:
+        step, group = self._state.step, self._groups[number]
+        return [
+            Emission(tick, at, step, rule, (group, item, number, n), as_action(rule, row))
+            for n, (item, row) in enumerate(rows)
+        ]
 
     def _observe(self, invariant: Invariant, rows: Iterable[Any], tick: int, at: datetime) -> list[Episode]:
         found: dict[tuple[str, tuple[Any, ...]], Episode] = {}
-        for row in rows:
+        for _, row in rows:
             detail = as_row(invariant, row)
+            if self.found is not None:
+                self.found.append((tick, invariant.name, detail))
             identity = (invariant.name, tuple(detail[name] for name in invariant.key))
             if identity in found:
                 continue
@@ -257,10 +263,20 @@ class Ticker:
         self.records.append(TickRecord(tick, at, self._state.step, actions, len(self._open)))
 
 
-def _same(actions: list[Action], emissions: list[Emission]) -> bool:
+def _same(emitted: list[Emission], before: list[Emission]) -> bool:
     """Return whether a rule said again what it said before, to the types: 1 is not True here."""
-    before = [emission.action for emission in emissions]
-    return bool(actions) and actions == before and list(map(repr, actions)) == list(map(repr, before))
+    actions, said = [one.action for one in emitted], [one.action for one in before]
+    return bool(actions) and actions == said and list(map(repr, actions)) == list(map(repr, said))
+
+
+def _groups_of(declared: list[Rule | Invariant]) -> list[int]:
+    """Return for each rule the number of the first of those it takes turns with: itself, if it goes over no items."""
+    groups: list[int] = []
+    for number, one in enumerate(declared):
+        before = declared[number - 1] if number else None
+        shared = isinstance(one, Rule) and one.each is not None and isinstance(before, Rule) and before.each is one.each
+        groups.append(groups[-1] if shared else number)
+    return groups
 
 
 def next_due(turns: Iterable[datetime], now: datetime, tick: int, time_of: Callable[[int], datetime]) -> int | None:

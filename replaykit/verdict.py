@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from replaykit.agreement import CELLS, CHECKS, against_actions, against_snapshot
+from replaykit.agreement import CELLS, CHECKS, against_actions, against_checks, against_snapshot
 from replaykit.errors import show_time
+from replaykit.recorded import next_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,18 +57,32 @@ def judge(run: Replay) -> Verdict:
         for check, found in against_snapshot(run, snapshot):
             checks.append(check)
             cells += found
-    if run.settings["ticks"].mode == "recorded" and "actions" in run.recording.logs:
-        checks.append(against_actions(run))
+    checks += _ticks(run)
     reasons = tuple(_reasons(run))
     status, sentence = summed_up(checks, reasons)
     differing = pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64"})
     return Verdict(status, sentence, pd.DataFrame(checks, columns=CHECKS), differing, reasons)
 
 
+def _ticks(run: Replay) -> Iterator[dict[str, Any]]:
+    """Yield the comparisons with what production's ticks gave, where the replay ticked as recorded."""
+    if run.settings["ticks"].mode == "recorded":
+        if "actions" in run.recording.logs:
+            yield against_actions(run)
+        if run.checked and "checks" in run.recording.logs:
+            yield against_checks(run)
+
+
 def _in_reach(run: Replay) -> Iterator[RecordedSnapshot]:
-    """Yield the snapshots taken after the base and no later than what was replayed."""
+    """Yield the snapshots taken after the base and no later than what was replayed.
+
+    Where inputs have a global order and production is retraced, the base is among them: it was loaded, too.
+    """
     plan = run.plan
     if plan.late:
+        return
+    if run.last_seq is not None:
+        yield from _in_order(run, run.last_seq)
         return
     end = run.window.bounds()[1]
     # Where only events change state, a snapshot is in reach once its last event was applied, however late it was taken.
@@ -78,6 +93,16 @@ def _in_reach(run: Replay) -> Iterator[RecordedSnapshot]:
             plan.base.at is not None and snapshot.at > plan.base.at
         )
         if reached and (later or plan.base.at is None) and snapshot.number != plan.base.number:
+            yield snapshot
+
+
+def _in_order(run: Replay, last: int) -> Iterator[RecordedSnapshot]:
+    following = next_input(run.recording, last)
+    base = run.plan.base.number
+    first = None if base is None else run.recording.snapshot(base).after_seq
+    for snapshot in run.recording.snapshots:
+        seq = snapshot.after_seq
+        if seq is not None and (first is None or seq >= first) and (following is None or seq < following):
             yield snapshot
 
 
@@ -127,9 +152,13 @@ def summed_up(checks: list[dict[str, Any]], reasons: tuple[str, ...]) -> tuple[s
 def _compared(checks: list[dict[str, Any]]) -> str:
     from replaykit.display import count
 
-    against = dict.fromkeys(check["against"] for check in checks)
-    snapshots = sum(name.startswith("snapshot") for name in against)
-    rows = sum(check["rows"] for check in checks)
-    parts = [count(snapshots, "snapshot")] if snapshots else []
-    parts += [name for name in against if not name.startswith("snapshot")]
-    return f"{' and '.join(parts)} ({count(len(checks), 'table')} compared, {count(rows, 'row')})"
+    states = [check for check in checks if check["against"].startswith("snapshot")]
+    parts = []
+    if states:
+        snapshots = len({check["against"] for check in states})
+        rows = sum(check["rows"] for check in states)
+        parts.append(f"{count(snapshots, 'snapshot')} ({count(len(states), 'table')} compared, {count(rows, 'row')})")
+    for check in checks:
+        if check not in states:
+            parts.append(f"{check['against']} ({count(check['rows'], check['table'].removesuffix('s'))})")
+    return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + "".join(parts[-1:])

@@ -41,9 +41,10 @@ def as_action(rule: Rule, row: Any) -> Action:
         return Action(rule.action or rule.name, **_plain(rule, row))
     if not isinstance(row, Action):
         raise ReconcilerError(f"Rule {rule.name!r} yielded {excerpt(row)}; expected rk.Action(kind, field=value).")
-    missing = [name for name in rule.key if name not in row.fields]
-    if missing:
-        raise ReconcilerError(f"Rule {rule.name!r} yielded {excerpt(row)} without {missing[0]!r}, which its key names.")
+    if rule.key and not any(name in row.fields for name in rule.key):
+        raise ReconcilerError(
+            f"Rule {rule.name!r} yielded {excerpt(row)} without {' or '.join(map(repr, rule.key))}, which its key names."
+        )
     return Action(row.kind, **_plain(rule, row.fields))
 
 

@@ -17,7 +17,8 @@ __all__ = ["Names", "is_number", "log_columns", "mentions_sql", "names_for", "or
 Names = Sequence[str] | Mapping[str, Sequence[str]] | None
 """Where an entity may be named: columns and payload paths, for all logs or for each; None is everywhere."""
 
-_BOOKKEEPING = {"position", "occurred_at", "kind", "payload", "global_seq", "table_name", "op"}
+_BOOKKEEPING = {"position", "occurred_at", "kind", "payload", "global_seq", "table_name", "op", "tick", "ok",
+                "checked_at", "check_seq"}  # fmt: skip
 _SCALARS = ("VARCHAR", "UUID", "ENUM", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "U")
 _NUMBERS = re.compile(r"^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|DOUBLE|FLOAT)$")
 

@@ -22,7 +22,7 @@ _NEEDED: Mapping[str, Mapping[str, str]] = {
                   "name": "VARCHAR", "after_seq": "BIGINT"},
 }  # fmt: skip
 _LOG = {"position": "BIGINT", "occurred_at": "TIMESTAMP", "kind": "VARCHAR", "payload": "JSON"}
-_LOGS = ("actions", "writes", "checks")
+_LOGS = ("actions", "writes", "checks", "applications", "ticks")
 _STATE = {"snapshot": "BIGINT", "row_no": "BIGINT"}
 _META = {
     "order": str,

@@ -10,7 +10,7 @@ import duckdb
 
 from replaykit.errors import LoadError, excerpt
 from replaykit.sources.columns import cast_columns
-from replaykit.sources.logs import Log, write_log
+from replaykit.sources.logs import LOGS, Log, write_log
 from replaykit.sources.masking import Masking
 from replaykit.sources.ordered import Ordered, write_ordered
 from replaykit.sources.reading import read
@@ -61,6 +61,8 @@ def load(
     actions: Log | None = None,
     writes: Log | None = None,
     checks: Log | None = None,
+    applications: Log | None = None,
+    ticks: Log | None = None,
     only: Iterable[str] | None = None,
     drop: Iterable[str] = (),
     mask: Iterable[str] = (),
@@ -69,6 +71,7 @@ def load(
     strict: bool = False,
     save: str | os.PathLike[str] | None = None,
     seq: str | None = None,
+    notes: Iterable[str] = (),
 ) -> Recording:
     """Load events, snapshots and recorded logs into one sealed recording.
 
@@ -92,8 +95,9 @@ def load(
         ``"ns"``), guessed only where all of them agree on one.
     snapshots, keys
         `Snapshot` objects; key columns of their tables, one name or several.
-    actions, writes, checks
-        Recorded logs, each a `Log`.
+    actions, writes, checks, applications, ticks
+        Recorded logs, each a `Log`: what was decided, written, and found broken; which event was applied when (where a
+        program drains a queue); and when the rules ran.
     only, drop, mask
         Names of columns (``"token"``, ``"beads.token"``) or places inside JSON (``"payload.token"``). `only` keeps
         nothing but the columns with a part, keys and these; `drop` removes; `mask` puts a keyed hash in place, the
@@ -108,6 +112,8 @@ def load(
         Where to keep the recording. None keeps it in a private temporary file, removed when it is closed.
     seq
         A whole number that orders events and logs together.
+    notes
+        Sentences for the report, of whoever prepared the sources.
 
     Returns
     -------
@@ -125,11 +131,11 @@ def load(
     options = _Options(time, kind, id, payload, order, _names(sequence), seq)
     _check_options(options)
     with drafted(save) as draft:
-        intake = Intake(draft.connection, dict(types or {}), tz, unit, masking.active)
+        intake = Intake(draft.connection, dict(types or {}), tz, unit, masking.active, list(notes))
         loading = _Loading(intake, masking, options)
         try:
             loading.events(events)
-            for name, log in (("actions", actions), ("writes", writes), ("checks", checks)):
+            for name, log in zip(LOGS, (actions, writes, checks, applications, ticks), strict=True):
                 if log is not None:
                     loading.log(name, log)
             if strict:
@@ -247,7 +253,7 @@ class _Loading:
 
     def finish(self, snapshots: Iterable[Snapshot], keys: Mapping[str, Sequence[str]], events: Any) -> None:
         """Write snapshots, rejects and meta; refuse rules that matched nothing."""
-        found, names = write_snapshots(tuple(snapshots), keys, events, self.intake, self.masking)
+        found, names, ordered = write_snapshots(tuple(snapshots), keys, events, self.intake, self.masking)
         write_rejects(self.rejects, self.intake)
         self.masking.check_used(sorted(self.names | names))
         _check_types(self.intake, self.names | names)
@@ -265,6 +271,7 @@ class _Loading:
                 "report": self.report().to_dict(),
                 "tz": self.intake.tz or "UTC",
                 "logs": [plan.name for plan in self.plans if plan.name != "events"],
+                "ordered": ordered,
             },
         )
 

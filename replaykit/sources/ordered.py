@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from replaykit.sources.table import Column, Intake, SourceTable, Unreadable
     from replaykit.sources.times import TimeColumn
 
-__all__ = ["Ordered", "write_ordered"]
+__all__ = ["TYPES", "Ordered", "write_ordered"]
 
 _WIDE = 1_000
 RESERVED = ("position", "occurred_at", "kind", "event_id", "payload", "step", "applied_at", "global_seq",
             "table_name", "op", "row_key", "new_values")  # fmt: skip
 """Names a recording uses itself; a source column called so is stored with ``_`` added."""
+TYPES = {"tick": "BIGINT", "ok": "BOOLEAN", "checked_at": "TIMESTAMP", "check_seq": "BIGINT"}
+"""Types of the columns that play a part in a log; text if not named."""
 
 
 @dataclass
@@ -151,10 +153,12 @@ def _selected(plan: Ordered, intake: Intake) -> list[tuple[str, str]]:
     if plan.seq is not None:
         columns.append(("global_seq", f"CAST({_plain(plan.seq)} AS BIGINT)"))
     for name, column in plan.extra.items():
-        json = name in ("row_key", "new_values")
-        columns.append((name, as_json(column) if json else f"CAST({_plain(column)} AS VARCHAR)"))
+        if name in ("row_key", "new_values"):
+            columns.append((name, as_json(column)))
+        else:
+            columns.append((name, f"CAST({_plain(column)} AS {TYPES.get(name, 'VARCHAR')})"))
     others = [stored(column) for column in plan.table.columns if column.name not in plan.used]
-    names = stored_names(others, RESERVED, plan.table.label, intake)
+    names = stored_names(others, (*RESERVED, *plan.extra), plan.table.label, intake)
     plan.columns = dict(zip((column.name for column in others), names, strict=True))
     return columns + [(name, column.sql) for name, column in zip(names, others, strict=True)]
 

@@ -66,8 +66,14 @@ class _States:
 
 def write_snapshots(
     snapshots: Sequence[Snapshot], keys: Mapping[str, Sequence[str]], events: Any, intake: Intake, masking: Masking
-) -> tuple[dict[str, tuple[str, ...]], set[str]]:
-    """Write the tables ``snapshots`` and ``state.*``; return the keys of the state tables and all column names."""
+) -> tuple[dict[str, tuple[str, ...]], set[str], list[int]]:
+    """Write the tables ``snapshots`` and ``state.*``.
+
+    Returns
+    -------
+    dict, set, list
+        The keys of the state tables, all column names, and the numbers of the snapshots whose row order was declared.
+    """
     intake.connection.execute("CREATE SCHEMA state")
     intake.connection.execute(
         'CREATE TABLE snapshots (snapshot BIGINT, "at" TIMESTAMP, after_position BIGINT, after_event VARCHAR, name '
@@ -78,6 +84,7 @@ def write_snapshots(
     placed = [(*place(snapshot, intake.rows, intake.note, masking.digest), snapshot) for snapshot in snapshots]
     placed.sort(key=lambda item: item[:2])
     pieces: dict[str, list[tuple[int, SourceTable]]] = {}
+    ordered = [number for number, (*_, one) in enumerate(placed) if _has_order(one)]
     for number, (at, after, event, snapshot) in enumerate(placed):
         row = [number, at, after, event, snapshot.name, snapshot.after_seq]
         intake.connection.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -88,7 +95,12 @@ def write_snapshots(
     _check_keys(states.keys, pieces)
     for name in sorted(pieces):
         _note_repeats(name, states.keys.get(name, ()), intake)
-    return {name: states.keys[name] for name in sorted(pieces) if states.keys.get(name)}, states.columns
+    return {name: states.keys[name] for name in sorted(pieces) if states.keys.get(name)}, states.columns, ordered
+
+
+def _has_order(snapshot: Snapshot) -> bool:
+    sources = () if isinstance(snapshot.tables, SQLiteSource) else snapshot.tables.values()
+    return bool(sources) and all(isinstance(one, Slice) and one.order is not None for one in sources)
 
 
 def _tables(snapshot: Snapshot, events: Any, intake: Intake) -> dict[str, Any]:

@@ -64,16 +64,17 @@ def test_actions_are_applied_at_their_place_in_time_behind_events_of_the_same_in
         run = replay(recording, jobs(), actions="recorded")
         steps = run.steps
 
-    assert list(steps["input"]) == ["event", "recorded action", "event", "recorded action", "event"]
-    assert [numbers(run, n) for n in range(6)] == [
+    assert list(steps["input"]) == ["event", "recorded action", "event", "recorded action", "event", "recorded action"]
+    assert [numbers(run, n) for n in range(7)] == [
         {},
         {"a": 0},
         {"a": 10},
         {"a": 10, "b": 0},
         {"a": 10, "b": 10},
         {"a": 5, "b": 10},
+        {"a": 15, "b": 10},
     ]
-    assert list(steps["applied_at"]) == [after(s) for s in (0, 5, 10, 10, 20)]
+    assert list(steps["applied_at"]) == [after(s) for s in (0, 5, 10, 10, 20, 30)]
     assert list(run.history("jobs", "b")["caused_by"]) == ["put", "bump"]
 
 
@@ -168,7 +169,7 @@ def test_recorded_actions_need_a_log():
     """And the message says what to load."""
     with (
         loaded(*EVENTS) as recording,
-        pytest.raises(ReconcilerError, match=r"no actions and no writes; load them as rk\.Log"),
+        pytest.raises(ReconcilerError, match=r"no actions, writes or applications; load them as rk\.Log"),
     ):
         replay(recording, jobs(), actions="recorded")
 
@@ -191,7 +192,7 @@ def test_ticks_recorded_are_the_checks_or_else_the_actions():
         both = replay(recording, reconciler, Window(T0, after(30)), ticks="recorded", actions="recorded")
 
     assert list(zip(checked.actions["at"], checked.actions["n"], strict=True)) == [(after(3), 1), (after(10), 2)]
-    assert list(acted.metrics["at"]) == [after(5)]
+    assert list(acted.metrics["at"]) == [after(5), after(25)]
     assert list(both.metrics["at"]) == [after(5), after(25)]
     assert list(both.metrics["step"]) == [2, 5]
 

@@ -124,7 +124,7 @@ def test_what_is_no_interval_is_refused_with_the_choices(recording, ticks):
 
 def test_recorded_ticks_need_a_log(recording):
     """And the message says which one."""
-    with pytest.raises(ReconcilerError, match=r"holds no checks and no actions; load them as rk\.Log"):
+    with pytest.raises(ReconcilerError, match=r"holds no ticks, checks or actions; load them as rk\.Log"):
         replay(recording, jobs(), ticks="recorded")
 
 
