@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from replaykit.replay import Replay
     from replaykit.snapshot import RecordedSnapshot
 
-__all__ = ["CELLS", "CHECKS", "against_actions", "against_checks", "against_snapshot"]
+__all__ = ["CELLS", "CHECKS", "against_snapshot", "against_ticks"]
 
 _BLAMED = 200  # differing cells whose step is looked up; the rest are counted
 
@@ -38,15 +38,16 @@ def against_snapshot(run: Replay, snapshot: RecordedSnapshot) -> Iterator[tuple[
             continue
         mine, theirs = run.at(step=step)[name], recorded[name]
         shared = [column for column in mine.columns if column in theirs.columns]
+        if theirs[shared].equals(mine[shared]):
+            yield _agreed(snapshot, name, len(theirs)), []
+            continue
         found = diff(theirs[shared], mine[shared], key=list(key))
         cells = list(_cells(run, snapshot, name, key, found, step))
         cells += _out_of_order(snapshot, name, key, theirs, mine) if snapshot.ordered else []
         first = min((cell for cell in cells if cell["step"] is not None), key=lambda one: one["step"], default=None)
         yield (
             {
-                "against": f"snapshot {snapshot.number} ({show_time(snapshot.at)})",
-                "table": name,
-                "rows": len(theirs),
+                **_agreed(snapshot, name, len(theirs)),
                 "differing_rows": max(len(found), min(len(cells), 1)),
                 "differing_cells": max(_cell_count(found, len(shared)), len(cells) if not len(found) else 0),
                 "first_step": None if first is None else first["step"],
@@ -55,6 +56,12 @@ def against_snapshot(run: Replay, snapshot: RecordedSnapshot) -> Iterator[tuple[
             },
             cells,
         )
+
+
+def _agreed(snapshot: RecordedSnapshot, name: str, rows: int) -> dict[str, Any]:
+    against = f"snapshot {snapshot.number} ({show_time(snapshot.at)})"
+    fine = {"differing_rows": 0, "differing_cells": 0, "first_step": None, "first_input": None, "agrees": True}
+    return {"against": against, "table": name, "rows": rows, **fine}
 
 
 def _cell_count(found: Any, columns: int) -> int:
@@ -147,7 +154,16 @@ def _scalar(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def against_actions(run: Replay) -> dict[str, Any]:
+def against_ticks(run: Replay) -> Iterator[dict[str, Any]]:
+    """Yield the comparisons with what production's ticks gave, where the replay ticked as recorded."""
+    if run.settings["ticks"].mode == "recorded":
+        if "actions" in run.recording.logs:
+            yield _actions(run)
+        if run.checked and "checks" in run.recording.logs:
+            yield _checks(run)
+
+
+def _actions(run: Replay) -> dict[str, Any]:
     """Compare what each tick emitted with what was recorded at it, in order."""
     found = run.divergence
     first = found.first
@@ -156,7 +172,7 @@ def against_actions(run: Replay) -> dict[str, Any]:
     )
 
 
-def against_checks(run: Replay) -> dict[str, Any]:
+def _checks(run: Replay) -> dict[str, Any]:
     """Compare the breaches each check found with those recorded at it, in order, by their recorded fields."""
     ticks = [one for one in run.settings["ticks"].recorded if one.tick in run.checked]
     recorded = recorded_checks(run.recording, ticks, run.window.bounds()[1])

@@ -102,10 +102,11 @@ def divergence_of(run: Replay) -> Divergence:
     for tick, kind, fields, rule in run.emitted:
         emitted.setdefault(tick, []).append(_Emitted(kind, fields, rule, run.reconciler.rules[rule].key))
     steps = dict(zip(run.metrics["tick"], run.metrics["step"], strict=True))
-    rows = []
-    for one in ticks:
-        for row in _differences(recorded.get(one.tick, []), emitted.get(one.tick, [])):
-            rows.append({"tick": one.tick, "at": one.at, "step": steps.get(one.tick), **row})
+    rows = [
+        {"tick": one.tick, "at": one.at, "step": steps.get(one.tick), **row}
+        for one in ticks
+        for row in _differences(recorded.get(one.tick, []), emitted.get(one.tick, []))
+    ]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     if len(frame):
         frame["at"] = frame["at"].astype("datetime64[us]")
@@ -127,8 +128,8 @@ def _differences(recorded: Sequence[Action], emitted: Sequence[_Emitted]) -> Ite
     if mine == theirs:
         return
     free: dict[str, list[int]] = {}
-    for place, text in enumerate(mine):
-        free.setdefault(text, []).append(place)
+    for number, text in enumerate(mine):
+        free.setdefault(text, []).append(number)
     matched = [free[text].pop(0) if free.get(text) else None for text in theirs]
     left = sorted(place for places in free.values() for place in places)
     moved = _moved([place for place in matched if place is not None])

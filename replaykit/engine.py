@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.audit import guarded, unguarded
 from replaykit.collector import collector_resting
-from replaykit.errors import IsolationError, StateError
+from replaykit.errors import IsolationError
 from replaykit.folding import FLUSH, fold
 from replaykit.inputs import Event, Plan, read_events
 from replaykit.interrupt import raise_if_interrupted
+from replaykit.outcomes import Effect
 from replaykit.problems import UNHANDLED, Problem, Problems
 from replaykit.projections import merged_operations
-from replaykit.outcomes import Effect
 from replaykit.reconciler import Action
 from replaykit.recorded import OtherStep
 from replaykit.retracing import Retracer, has_order

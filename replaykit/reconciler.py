@@ -7,13 +7,14 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, TypeVar
 
 from replaykit.declarations import Action, Handler, Invariant, Projection, Rule, Table
 from replaykit.errors import ReconcilerError, excerpt
 from replaykit.sql import Statement, check_query
 
-__all__ = ["Action", "Handler", "Invariant", "Projection", "Reconciler", "Rule", "Table"]
+__all__ = ["Action", "Handler", "Invariant", "Projection", "Reconciler", "Rule", "Table", "reconciler_of"]
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -128,7 +129,7 @@ class Reconciler:
         `key` names the fields that identify an action of this rule, so that it can be followed over ticks. A SQL rule
         emits one action for each row, with the row's columns as fields, in the query's order.
 
-        With `each`, a function ``(state, now)`` that gives items, the rule is ``(state, now, item)``, and rules declared
+        With `each`, a function ``(state, now)`` that gives items, the rule is ``(state, now, item)``; rules declared
         one after another with the same `each` take turns at every item.
         """
         statement = check_query(query, what=f"Rule {name!r}") if query is not None else None
@@ -224,6 +225,22 @@ class Reconciler:
         unknown = sorted(statement.parameters - known) if statement else []
         if unknown:
             raise ReconcilerError(f"{what} uses ${unknown[0]}, which is not declared; parameters are {sorted(known)}.")
+
+
+def reconciler_of(given: Any) -> Reconciler:
+    """Return a reconciler, or the one that a module such as ``replaykit.systems.gastown`` holds as `reconciler`.
+
+    Raises
+    ------
+    ReconcilerError
+        It is neither.
+    """
+    found = getattr(given, "reconciler", None) if isinstance(given, ModuleType) else given
+    if not isinstance(found, Reconciler):
+        raise ReconcilerError(
+            f"reconciler is {excerpt(given)}; expected an rk.Reconciler, or a module that has one as `reconciler`."
+        )
+    return found
 
 
 def source_of(function: object) -> str:

@@ -200,7 +200,7 @@ def _events(recording: Recording, plan: Plan) -> dict[str | None, Event]:
 
 
 def action_of(kind: str, payload: str | None) -> Action:
-    """Return a recorded action from its kind and its JSON fields; a field ``type`` that repeats the kind is left out."""
+    """Return a recorded action from kind and JSON fields; a field ``type`` that repeats the kind is left out."""
     fields: dict[str, Any] = json.loads(payload) if payload else {}
     return Action(kind, **{name: value for name, value in fields.items() if not (name == "type" and value == kind)})
 

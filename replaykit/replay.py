@@ -10,13 +10,14 @@ from replaykit.errors import QueryError, ReconcilerError, VerdictError, excerpt,
 from replaykit.history import History, Moment
 from replaykit.inputs import Plan, make_plan
 from replaykit.interrupt import told_apart
-from replaykit.reconciler import Reconciler
+from replaykit.reconciler import Reconciler, reconciler_of
 from replaykit.replaying import Replaying, planned, schedule_of
 from replaykit.window import Window, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from types import ModuleType
 
     import pandas as pd
 
@@ -33,7 +34,7 @@ _HELD = 100_000  # events held in memory with the result
 @told_apart
 def replay(
     recording: Recording,
-    reconciler: Reconciler,
+    reconciler: Reconciler | ModuleType,
     window: Window | None = None,
     *,
     ticks: Any = "end",
@@ -50,6 +51,8 @@ def replay(
 
     Parameters
     ----------
+    reconciler
+        The rules, or a module that holds them as `reconciler`, as ``replaykit.systems.gastown`` does.
     window
         Half-open ``[start, end)``, UTC, microseconds. None is the whole recording. May hold no event.
     ticks
@@ -86,7 +89,8 @@ def replay(
     -----
     Source of the rollback rules: https://duckdb.org/docs/stable/sql/statements/transactions
     """
-    twin = (reconciler.with_params(**params) if params else reconciler.copy()) if _is(reconciler) else reconciler
+    given = reconciler_of(reconciler)
+    twin = given.with_params(**params) if params else given.copy()
     _check_choices(actions=(actions, "collect apply recorded"), on_error=(on_error, "raise undo keep"))
     plan = make_plan(recording, window, base)
     run = planned(recording, twin, plan, schedule_of(ticks, recording, plan), actions, on_error)
@@ -96,22 +100,16 @@ def replay(
     return run
 
 
-def _no_frame() -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame()
-
-
-def _is(reconciler: Any) -> bool:
-    if not isinstance(reconciler, Reconciler):
-        raise ReconcilerError(f"reconciler is {excerpt(reconciler)}; expected an rk.Reconciler.")
-    return True
-
-
 def _check_choices(**given: tuple[str, str]) -> None:
     for name, (value, choices) in given.items():
         if value not in choices.split():
             raise ReconcilerError(f"{name}={excerpt(value)}: expected one of {choices.split()}.")
+
+
+def _no_frame() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -142,7 +140,7 @@ class Replay:
     """One row per evaluated tick."""
     emitted: tuple[tuple[int, str, Mapping[str, Any], str], ...] = ()
     """Tick, kind, fields and rule of each emitted action, as the rule gave them."""
-    effects: pd.DataFrame = field(default_factory=lambda: _no_frame())
+    effects: pd.DataFrame = field(default_factory=_no_frame)
     """One row per effect an applied action would have had outside the state, in order; nothing of it was done."""
     found: tuple[tuple[int, str, Mapping[str, Any]], ...] = ()
     """Tick, invariant and row of each breach at each check, where recorded checks are there to compare with."""

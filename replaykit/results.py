@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from replaykit.engine import Engine
     from replaykit.inputs import Plan
+    from replaykit.outcomes import Effect, Emission, Episode, TickRecord
     from replaykit.problems import Problem
     from replaykit.recording import Recording
     from replaykit.replay import Replay
-    from replaykit.outcomes import Effect, Emission, Episode, TickRecord
     from replaykit.violations import Violations
 
 __all__ = [
@@ -84,7 +84,7 @@ def actions_frame(emissions: list[Emission]) -> pd.DataFrame:
 
 
 def effects_frame(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Return one row per effect in order: step, tick, at, the action's kind, the effect's kind and its fields as JSON."""
+    """Return one row per effect in order: where it belongs, the kinds of action and effect, the fields as JSON."""
     types = {
         "step": "int64",
         "tick": "Int64",
@@ -158,7 +158,7 @@ def metrics_frame(records: list[TickRecord]) -> pd.DataFrame:
 
 
 def steps_table(engine: Engine) -> Any:
-    """Return the Arrow table of steps: step, input, kind, event_id, position, occurred_at, applied_at, tick, global_seq."""
+    """Return the Arrow table of all steps in order, with the columns of `event_steps`."""
     import pyarrow as pa
 
     events = event_steps(engine.recording, engine.plan)
@@ -186,7 +186,10 @@ def steps_table(engine: Engine) -> Any:
 
 
 def event_steps(recording: Recording, plan: Plan) -> pa.Table:
-    """Return the steps of the events of a plan, numbered as if there were no others."""
+    """Return the steps of the events of a plan, numbered as if there were no others.
+
+    Columns: step, input, kind, event_id, position, occurred_at, applied_at, tick, global_seq.
+    """
     import numpy as np
     import pyarrow as pa
 

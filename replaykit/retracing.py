@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replaykit.errors import StateError
-from replaykit.inputs import Event
 from replaykit.recorded import OtherStep, RecordedInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from replaykit.engine import Engine
+    from replaykit.inputs import Event
     from replaykit.recorded_ticks import RecordedTick
 
 __all__ = ["Retracer", "has_order"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,20 @@ class State:
             self._random.setstate(stream)
 
     def new_id(self, prefix: str) -> str:
-        """Return ``prefix-0001``, ``prefix-0002``, ...: counted per prefix, the same in every replay."""
-        number = self._counters[prefix] = self._counters.get(prefix, 0) + 1
+        """Return ``prefix-0001``, ``prefix-0002``, ...: counted per prefix, the same in every replay.
+
+        The count goes on behind the highest number that any key holds when the prefix is first used.
+        """
+        before = self._counters.get(prefix)
+        number = self._counters[prefix] = (self._highest(prefix) if before is None else before) + 1
         return f"{prefix}-{number:04d}"
+
+    def _highest(self, prefix: str) -> int:
+        """Return the highest number behind ``prefix-`` in any key, 0 if there is none."""
+        pattern = re.compile(re.escape(prefix) + r"-([0-9]{4,18})")
+        parts = (part for table in self._tables.values() for key in table._rows for part in _parts(key))
+        found = (pattern.fullmatch(part) for part in parts if isinstance(part, str))
+        return max((int(match[1]) for match in found if match), default=0)
 
     def undo(self, mark: int) -> None:
         """Take back every change logged after the first `mark`, newest first."""
@@ -116,6 +128,10 @@ class State:
     def image(self) -> dict[str, list[Row]]:
         """Return every table's rows in insertion order; rows are shared, not copied."""
         return {name: table.find() for name, table in self._tables.items()}
+
+
+def _parts(key: Any) -> tuple[Any, ...]:
+    return key if isinstance(key, tuple) else (key,)
 
 
 class _Params(Mapping[str, Any]):

@@ -163,7 +163,7 @@ class Ticker:
     def _followed(
         self, declared: Rule | Invariant, tick: int, at: datetime, time_of: Callable[[int], datetime]
     ) -> tuple[list[Any] | None, int | None]:
-        """Evaluate with a followed clock; return the rows (None: it raised) and the next tick at which they may differ."""
+        """Evaluate with a followed clock; return the rows (None: it raised) and the next tick they may differ at."""
         if declared.statement is not None:
             return self._evaluate(declared, at, tick, at), self._due(declared.statement, tick, at, time_of)
         if declared.name in self._every_tick:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from replaykit.agreement import CELLS, CHECKS, against_actions, against_checks, against_snapshot
+from replaykit.agreement import CELLS, CHECKS, against_snapshot, against_ticks
 from replaykit.errors import show_time
 from replaykit.recorded import next_input
 
@@ -57,20 +57,12 @@ def judge(run: Replay) -> Verdict:
         for check, found in against_snapshot(run, snapshot):
             checks.append(check)
             cells += found
-    checks += _ticks(run)
+    checks += against_ticks(run)
     reasons = tuple(_reasons(run))
     status, sentence = summed_up(checks, reasons)
-    differing = pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64"})
-    return Verdict(status, sentence, pd.DataFrame(checks, columns=CHECKS), differing, reasons)
-
-
-def _ticks(run: Replay) -> Iterator[dict[str, Any]]:
-    """Yield the comparisons with what production's ticks gave, where the replay ticked as recorded."""
-    if run.settings["ticks"].mode == "recorded":
-        if "actions" in run.recording.logs:
-            yield against_actions(run)
-        if run.checked and "checks" in run.recording.logs:
-            yield against_checks(run)
+    differing = pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64", "global_seq": "Int64"})
+    table = pd.DataFrame(checks, columns=CHECKS).astype({"first_step": "Int64"})
+    return Verdict(status, sentence, table, differing, reasons)
 
 
 def _in_reach(run: Replay) -> Iterator[RecordedSnapshot]:
@@ -158,7 +150,6 @@ def _compared(checks: list[dict[str, Any]]) -> str:
         snapshots = len({check["against"] for check in states})
         rows = sum(check["rows"] for check in states)
         parts.append(f"{count(snapshots, 'snapshot')} ({count(len(states), 'table')} compared, {count(rows, 'row')})")
-    for check in checks:
-        if check not in states:
-            parts.append(f"{check['against']} ({count(check['rows'], check['table'].removesuffix('s'))})")
+    ticked = [check for check in checks if not check["against"].startswith("snapshot")]
+    parts += [f"{check['against']} ({count(check['rows'], check['table'].removesuffix('s'))})" for check in ticked]
     return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + "".join(parts[-1:])

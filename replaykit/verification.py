@@ -1,28 +1,33 @@
-"""verify(): fold events from each snapshot to the next, and name every cell that comes out differently."""
+"""verify(): replay from each snapshot to the next, and name every cell that comes out differently."""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from replaykit.agreement import CELLS, CHECKS, against_snapshot
+from replaykit.agreement import CELLS, CHECKS, against_snapshot, against_ticks
 from replaykit.errors import QueryError, VerdictError
 from replaykit.inputs import make_plan
+from replaykit.reconciler import reconciler_of
+from replaykit.recorded_ticks import recorded_ticks
 from replaykit.replaying import planned
 from replaykit.schedule import Schedule
 from replaykit.verdict import summed_up
 from replaykit.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import ModuleType
 
     import pandas as pd
 
     from replaykit.reconciler import Reconciler
+    from replaykit.recorded_ticks import RecordedTick
     from replaykit.recording import Recording
+    from replaykit.replay import Replay
     from replaykit.snapshot import RecordedSnapshot
 
 __all__ = ["Verification", "verify"]
@@ -35,7 +40,9 @@ class Verification:
     """Every snapshot folded to the next one, and compared with it."""
 
     table: pd.DataFrame
-    """One row per pair of snapshots and table: rows, differing rows and cells, first step where one went wrong."""
+    """One row per pair of snapshots and table: rows, differing rows and cells, the first step where one went wrong
+    (counted from the earlier snapshot) and the input it applied. Retraced, ``actions`` and ``violations`` are compared
+    at every recorded tick as well."""
     cells: pd.DataFrame
     """Differing cells, at most 200 per pair."""
     sentence: str
@@ -61,8 +68,20 @@ class Verification:
         return self
 
 
-def verify(recording: Recording, reconciler: Reconciler, *, params: Mapping[str, Any] | None = None) -> Verification:
-    """Fold events from each snapshot to the next, and name every cell that comes out differently.
+def verify(
+    recording: Recording,
+    reconciler: Reconciler | ModuleType,
+    *,
+    params: Mapping[str, Any] | None = None,
+    actions: Literal["collect", "recorded"] | None = None,
+) -> Verification:
+    """Replay from each snapshot to the next, and name every cell that comes out differently.
+
+    Parameters
+    ----------
+    actions
+        ``"collect"``: fold the events. ``"recorded"``: retrace, with everything that was logged, and compare what rules
+        and invariants gave at every recorded tick as well. None retraces where a log says when events were applied.
 
     Raises
     ------
@@ -76,21 +95,60 @@ def verify(recording: Recording, reconciler: Reconciler, *, params: Mapping[str,
         raise QueryError(
             f"verify needs two snapshots or more; the recording holds {len(snapshots)}. Load them as rk.Snapshot."
         )
-    twin = reconciler.with_params(**(params or {}))
+    twin = reconciler_of(reconciler).with_params(**(params or {}))
+    retraced = actions == "recorded" or (actions is None and "applications" in recording.logs)
     rows, cells = [], []
     for earlier, later in itertools.pairwise(snapshots):
-        start = earlier.at
-        window = Window(start, max(_after(recording, later), start + _INSTANT))
-        plan = make_plan(recording, window, earlier, anywhere=True)
-        run = planned(recording, twin.copy(), plan, Schedule("none"), "collect", "keep")
+        run = (_retraced if retraced else _folded)(recording, twin.copy(), earlier, later)
         for check, found in against_snapshot(run, later):
             rows.append({"from": earlier.number, "to": later.number, **check})
             cells += found
-    table = pd.DataFrame(rows, columns=["from", "to", *CHECKS]).drop(columns=["against"])
+        rows += [{"from": earlier.number, "to": later.number, **check} for check in against_ticks(run)]
+    table = pd.DataFrame(rows, columns=["from", "to", *CHECKS]).astype({"first_step": "Int64"})
     status, sentence = summed_up(rows, ())
     return Verification(
-        table, pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64"}), sentence, status == "verified"
+        table.drop(columns=["against"]),
+        pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64", "global_seq": "Int64"}),
+        sentence,
+        status == "verified",
     )
+
+
+def _folded(recording: Recording, twin: Reconciler, earlier: RecordedSnapshot, later: RecordedSnapshot) -> Replay:
+    window = Window(earlier.at, max(_after(recording, later), earlier.at + _INSTANT))
+    plan = make_plan(recording, window, earlier, anywhere=True)
+    return planned(recording, twin, plan, Schedule("none"), "collect", "keep")
+
+
+def _retraced(recording: Recording, twin: Reconciler, earlier: RecordedSnapshot, later: RecordedSnapshot) -> Replay:
+    window = Window(earlier.at, max(_behind_inputs(recording, later), earlier.at + _INSTANT))
+    plan = make_plan(recording, window, earlier, anywhere=True)
+    ticks = recorded_ticks(recording, plan) if {"ticks", "checks", "actions"} & set(recording.logs) else ()
+    schedule = Schedule("recorded", recorded=tuple(_between(ticks, earlier, later, window.bounds()[1])))
+    return planned(recording, twin, plan, schedule, "recorded", "keep")
+
+
+def _between(
+    ticks: Sequence[RecordedTick], earlier: RecordedSnapshot, later: RecordedSnapshot, end: datetime
+) -> Iterator[RecordedTick]:
+    """Yield the ticks whose rules ran between two snapshots; a check behind the later one is left out."""
+    first, last = earlier.after_seq, later.after_seq
+    for one in ticks:
+        if first is None or last is None or one.seq is None:
+            yield one
+        elif first <= one.seq < last:
+            late = one.check_seq is not None and one.check_seq > last
+            yield replace(one, checked_at=end) if late else one
+
+
+def _behind_inputs(recording: Recording, snapshot: RecordedSnapshot) -> datetime:
+    """Return the first instant behind a snapshot's last recorded input."""
+    logs = [name for name in ("applications", "actions", "writes") if name in recording.logs]
+    if snapshot.after_seq is None or not logs:
+        return _after(recording, snapshot)
+    reads = " UNION ALL ".join(f"SELECT max(occurred_at) AS t FROM {log} WHERE global_seq <= $seq" for log in logs)
+    found = recording._fetch(f"SELECT max(t) FROM ({reads})", {"seq": snapshot.after_seq})[0][0]
+    return snapshot.at if found is None else max(snapshot.at, found + _INSTANT)
 
 
 def _after(recording: Recording, snapshot: RecordedSnapshot) -> datetime:

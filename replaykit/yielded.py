@@ -42,9 +42,8 @@ def as_action(rule: Rule, row: Any) -> Action:
     if not isinstance(row, Action):
         raise ReconcilerError(f"Rule {rule.name!r} yielded {excerpt(row)}; expected rk.Action(kind, field=value).")
     if rule.key and not any(name in row.fields for name in rule.key):
-        raise ReconcilerError(
-            f"Rule {rule.name!r} yielded {excerpt(row)} without {' or '.join(map(repr, rule.key))}, which its key names."
-        )
+        names = " or ".join(map(repr, rule.key))
+        raise ReconcilerError(f"Rule {rule.name!r} yielded {excerpt(row)} without {names}, which its key names.")
     return Action(row.kind, **_plain(rule, row.fields))
 
 
