@@ -54,6 +54,7 @@ class Reconciler:
         self.rules: dict[str, Rule] = {}
         self.invariants: dict[str, Invariant] = {}
         self.ignored: set[str] = set()
+        self.measures: list[Callable[..., Any]] = []
         for name, table in self.tables.items():
             if not isinstance(table, Table):
                 raise ReconcilerError(f"tables[{name!r}] is a {type(table).__name__}; expected rk.Table(key=...).")
@@ -159,6 +160,11 @@ class Reconciler:
 
         return register
 
+    def measure(self, function: _F) -> _F:
+        """Register a function that adds columns to ``run.metrics``: given the run, it returns a frame with ``tick``."""
+        self.measures.append(function)
+        return function
+
     def ignore(self, *kinds: str) -> None:
         """Declare kinds of events that change no state, so that they are not counted as unhandled."""
         self.ignored.update(kinds)
@@ -191,7 +197,17 @@ class Reconciler:
     def copy(self) -> Reconciler:
         """Return an independent copy; functions are shared, registrations are not."""
         twin = copy.copy(self)
-        for name in ("tables", "params", "handlers", "appliers", "projections", "rules", "invariants", "ignored"):
+        for name in (
+            "tables",
+            "params",
+            "handlers",
+            "appliers",
+            "projections",
+            "rules",
+            "invariants",
+            "ignored",
+            "measures",
+        ):
             setattr(twin, name, copy.copy(getattr(self, name)))
         return twin
 

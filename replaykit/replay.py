@@ -137,7 +137,7 @@ class Replay:
     problems: pd.DataFrame
     """What was not as the reconciler's author meant: handlers that raised, kinds nobody handles, with counts."""
     metrics: pd.DataFrame
-    """One row per evaluated tick."""
+    """One row per evaluated tick; the reconciler's own measures and recorded ones (``recorded_<name>``) beside it."""
     emitted: tuple[tuple[int, str, Mapping[str, Any], str], ...] = ()
     """Tick, kind, fields and rule of each emitted action, as the rule gave them."""
     effects: pd.DataFrame = field(default_factory=_no_frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from replaykit.errors import ReconcilerError, excerpt
 from replaykit.history import BOOKKEEPING, History
 from replaykit.inputs import base_rows
 from replaykit.interrupt import interruptible, told_apart
+from replaykit.measured import with_measures
 from replaykit.progress import Progress
 from replaykit.projections import prepare_projections
 from replaykit.recorded import recorded_inputs
@@ -252,7 +253,7 @@ class Replaying:
 
         self.history.close_log()
         ticker = engine.ticker
-        return Replay(
+        run = Replay(
             recording=self.recording,
             reconciler=self.reconciler,
             digest=self.reconciler.digest(),
@@ -272,6 +273,7 @@ class Replaying:
             last_seq=engine.retracer.last_seq,
             settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},
         )
+        return replace(run, metrics=with_measures(run))
 
 
 def _taken_up(projected: list[Any], instance: Any, params: Mapping[str, Any]) -> frozenset[str]:

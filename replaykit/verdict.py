@@ -58,6 +58,8 @@ def judge(run: Replay) -> Verdict:
             checks.append(check)
             cells += found
     checks += against_ticks(run)
+    if all(check["against"].startswith(f"snapshot {run.plan.base.number} ") for check in checks):
+        checks = []  # that the base is what it is says nothing of what was replayed
     reasons = tuple(_reasons(run))
     status, sentence = summed_up(checks, reasons)
     differing = pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64", "global_seq": "Int64"})

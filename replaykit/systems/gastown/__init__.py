@@ -1,7 +1,11 @@
 """gastown's reconciler: how a town of coding agents turns events into work, reviews and merges.
 
-``reconciler`` is what `replaykit.replay` takes. Read it from the outside in:
+`open` reads a town's own database, `load_trace` a folder in which everything was logged; ``reconciler`` holds the
+rules, and `replaykit.replay` takes this module for it. `dry_run` and `replay_events` are the program's debug calls,
+`live_replay_error` says what the latter would have got wrong. Read it from the outside in:
 
+- ``door.py``, ``trace.py`` how a town comes in, ``noise.py`` what may be folded on the way;
+- ``calls.py``, ``live_error.py`` the debug calls on recordings; ``metrics.py``, ``plots.py`` the dashboard;
 - ``tables.py`` the nine state tables, ``times.py`` timestamps as text, ``reading.py`` which rows the program accepts;
 - ``operations.py`` what events and actions share: status, convoy counts, deletion; ``agents.py`` hooks and new agents;
   ``reviews.py`` merge requests from submission to merge;
@@ -16,11 +20,27 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from replaykit.systems.gastown import plots
+from replaykit.systems.gastown.calls import DryRun, EventReplay, dry_run, replay_events
+from replaykit.systems.gastown.door import open
+from replaykit.systems.gastown.live_error import LiveReplayError, live_replay_error
 from replaykit.systems.gastown.reconciler import reconciler
+from replaykit.systems.gastown.trace import load_trace
 
-__all__ = ["reconciler"]
+__all__ = [
+    "DryRun",
+    "EventReplay",
+    "LiveReplayError",
+    "dry_run",
+    "live_replay_error",
+    "load_trace",
+    "open",
+    "plots",
+    "reconciler",
+    "replay_events",
+]
 
 # Handlers, rules and invariants register themselves; the order of the rules' modules is that of a tick.
 _RULES = ("agent_rules", "bead_rules", "review_rules", "convoy_rules", "watch_rules")
-for _module in ("events", "actions", *_RULES, "invariants"):
+for _module in ("events", "actions", *_RULES, "invariants", "metrics"):
     import_module(f"{__name__}.{_module}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from replaykit.declarations import Action
-from replaykit.systems.gastown.agents import agent_for, hook, hooked_to, unhook
+from replaykit.systems.gastown.agents import agent_for, hook, hooked_to, town_of, unhook
 from replaykit.systems.gastown.operations import remove_agent, reviews_of, set_bead_status, set_flag, update_if_there
 from replaykit.systems.gastown.reading import TERMINAL, GastownError, bead_in_full
 from replaykit.systems.gastown.reconciler import reconciler
@@ -214,4 +214,4 @@ def analytics(state: State, action: Action) -> dict[str, Any] | None:
     """Return the analytics event an action emits at once; None for all kinds but ``emit_event``."""
     if action.kind != "emit_event":
         return None
-    return {"event": action["event_name"], "townId": state.params.town_id, **action["data"]}
+    return {"event": action["event_name"], "townId": town_of(state), **action["data"]}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from replaykit.rows import Row
     from replaykit.state import State
 
-__all__ = ["agent_for", "hook", "hooked_to", "in_join_order", "unhook"]
+__all__ = ["agent_for", "hook", "hooked_to", "in_join_order", "town_of", "unhook"]
 
 _NAMES = (
     "Toast Maple Birch Shadow Clover Ember Sage Dusk Flint Coral Slate Reed Thorn Pike Moss Wren Blaze Gale Drift Lark"
@@ -78,6 +78,14 @@ def in_join_order(state: State, rig_id: str, agents: Iterable[Row]) -> list[Row]
     return [found[row["bead_id"]] for row in sorted(inserted, key=lambda row: row["status"])]
 
 
+def town_of(state: State) -> str:
+    """Return the town's id, or as much of it as the agents' identities hold where no parameter says it."""
+    if state.params.town_id is not None:
+        return str(state.params.town_id)
+    known = (row["identity"].rpartition("@")[2] for row in state["agent_metadata"].find() if "@" in row["identity"])
+    return next(known, "town")
+
+
 def agent_for(state: State, role: str, rig_id: str) -> str:
     """Return the rig's refinery, or its first polecat with nothing to do; one is registered if there is none."""
     rows = state["agent_metadata"].find(role=role)
@@ -98,7 +106,7 @@ def _polecat_name(state: State) -> str:
 
 
 def _register(state: State, role: str, name: str, rig_id: str) -> str:
-    identity = f"{name}-{role}-{rig_id[:8]}@{state.params.town_id[:8]}"
+    identity = f"{name}-{role}-{rig_id[:8]}@{town_of(state)[:8]}"
     agent_id = insert_bead(state, type="agent", title=name, rig_id=rig_id)
     if state["agent_metadata"].find(identity=identity):  # the bead stays behind
         raise GastownError("constraint", f"an agent with identity {identity!r} exists")

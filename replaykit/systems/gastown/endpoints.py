@@ -16,6 +16,8 @@ from replaykit.systems.gastown.reading import TERMINAL, GastownError, dumps, jso
 from replaykit.systems.gastown.times import iso, parse
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from replaykit.declarations import Action
     from replaykit.reconciler import Reconciler
     from replaykit.rows import Row
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CAVEAT",
     "KINDS",
+    "agents_now",
     "apply_event",
     "as_event",
+    "beads_now",
     "drain",
     "dry_run",
     "observe_container",
@@ -33,9 +37,12 @@ __all__ = [
     "prune",
     "reconcile",
     "replay_events",
+    "unreadable",
     "what_is_wrong",
 ]
 
+_AGENT = ("bead_id", "role", "status", "current_hook_bead_id", "dispatch_attempts", "last_activity_at")
+_BEAD = ("bead_id", "type", "status", "title", "assignee_agent_bead_id", "updated_at")
 TownEvent = Mapping[str, Any]
 _T = TypeVar("_T")
 
@@ -69,8 +76,16 @@ def drain(rows: Iterable[TownEvent]) -> list[TownEvent]:
 
 def _check(rows: Iterable[TownEvent]) -> None:
     for row in rows:
-        if row["event_type"] not in KINDS or not isinstance(json_or(row["payload"], None), dict):
-            raise GastownError("parse", f"event {row['event_id']} has an unknown type or an invalid payload")
+        wrong = unreadable(row)
+        if wrong is not None:
+            raise GastownError("parse", f"event {row['event_id']} has {wrong}")
+
+
+def unreadable(row: TownEvent) -> str | None:
+    """Return why the drain would refuse a row, None if it would not."""
+    if row["event_type"] not in KINDS:
+        return "an unknown type"
+    return None if isinstance(json_or(row["payload"], None), dict) else "an invalid payload"
 
 
 def prune(rows: Iterable[TownEvent], retention: timedelta, now: datetime) -> list[TownEvent]:
@@ -225,15 +240,24 @@ def _taken_back(state: State, now: datetime, run: Callable[[], _T]) -> _T:
         state.now = before
 
 
+def agents_now(agents: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of agents as the call shows it."""
+    return agents[list(_AGENT)].reset_index(drop=True)
+
+
+def beads_now(beads: pd.DataFrame) -> pd.DataFrame:
+    """Return the beads that are neither terminal nor agents as the call shows them, by type and status."""
+    shown = beads[(beads["type"] != "agent") & ~beads["status"].isin(TERMINAL)]
+    return shown[list(_BEAD)].sort_values(["type", "status"], kind="stable", ignore_index=True)
+
+
 def _agents(state: State) -> Iterator[dict[str, Any]]:
-    columns = ("bead_id", "role", "status", "current_hook_bead_id", "dispatch_attempts", "last_activity_at")
-    return (_columns(row, columns) for row in state["agent_metadata"].find())
+    return (_columns(row, _AGENT) for row in state["agent_metadata"].find())
 
 
 def _beads(state: State) -> Iterator[dict[str, Any]]:
-    columns = ("bead_id", "type", "status", "title", "assignee_agent_bead_id", "updated_at")
     found = [row for row in state["beads"].find() if row["type"] != "agent" and row["status"] not in TERMINAL]
-    return (_columns(row, columns) for row in sorted(found, key=lambda row: (row["type"], row["status"])))
+    return (_columns(row, _BEAD) for row in sorted(found, key=lambda row: (row["type"], row["status"])))
 
 
 def _columns(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:

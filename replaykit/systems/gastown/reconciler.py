@@ -11,7 +11,7 @@ from replaykit.systems.gastown.tables import TABLES
 __all__ = ["PARAMS", "reconciler"]
 
 PARAMS: dict[str, Any] = {
-    "town_id": "c0ffee12-7b1e-4c55-9a63-2f0d4b8e1a77",  # part of the identity of agents it creates
+    "town_id": None,  # part of the identity of agents it creates; None takes it from the agents there are
     "heartbeat_limit": timedelta(seconds=90),
     "not_found_grace": timedelta(seconds=180),
     "dispatch_cooldown": timedelta(minutes=2),

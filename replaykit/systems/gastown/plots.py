@@ -1,0 +1,3 @@
+"""The dashboard of a town, drawn from a replay."""
+
+__all__ = []
