@@ -97,7 +97,7 @@ def looked_at(
     """
     import numpy as np
 
-    asked = [(one, checked) for one in records if (checked := getattr(one, "checked_at", one.at)) is not None]
+    asked = [(one, one.checked_at) for one in records if one.checked_at is not None]
     ticks = np.array([one.tick for one, _ in asked], dtype="int64")
     if (np.diff(ticks) <= 0).any():
         return None

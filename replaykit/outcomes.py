@@ -51,6 +51,8 @@ class TickRecord:
     actions: int
     violations: int
     repeats: int = 0
+    checked_at: datetime | None = None
+    """When its invariants were evaluated; None if only its rules were."""
 
 
 @dataclass(frozen=True)

@@ -263,7 +263,7 @@ class Replaying:
             before_step=engine.before_step,
             after_step=self.state.step,
             actions=actions_frame(ticker.emissions),
-            violations=violations_frame(ticker.episodes),
+            violations=violations_frame(ticker.episodes, ticker.records, self.schedule.interval, ticker.blind),
             problems=problems_frame(engine.problems.found.values()),
             metrics=metrics_frame(ticker.records),
             emitted=tuple((one.tick, one.action.kind, one.action.fields, one.rule.name) for one in ticker.emissions),

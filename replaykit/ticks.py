@@ -95,7 +95,7 @@ class Ticker:
                     self._observe(declared, rows, tick, at)
         self.checked.append(tick)
         if self.records and self.records[-1].tick == tick:
-            self.records[-1].violations = len(self._open)
+            self.records[-1].violations, self.records[-1].checked_at = len(self._open), at
 
     def stretch(
         self, first: int, last: int, time_of: Callable[[int], datetime], *, until_action: bool = False
@@ -121,6 +121,7 @@ class Ticker:
             emitted = [emission for answer in standing for emission in answer.emissions]
             emitted.sort(key=lambda one: one.order)
             self._record(tick, at, len(emitted))
+            self.records[-1].checked_at = at
             if until_action and emitted:
                 for answer in standing:
                     self._settle(answer, tick + 1, time_of)

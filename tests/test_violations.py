@@ -53,7 +53,7 @@ def told(ticks, *, compress=True, blind=True):
         if compress and records and ticks[tick - 1] == seen:
             records[-1].repeats += 1
         else:
-            records.append(TickRecord(tick, after(tick), 0, 0, len(standing)))
+            records.append(TickRecord(tick, after(tick), 0, 0, len(standing), checked_at=after(tick)))
     return violations_frame(episodes, records, SECOND if compress else None, raised if blind else ())
 
 
@@ -168,7 +168,9 @@ def test_keys_that_read_alike_are_told_apart():
     one = Episode(pair, ("a", "b/c"), (0, T0, 0), (0, T0), {"x": "a", "y": "b/c"}, closed=(1, after(1)))
     two = Episode(pair, ("a/b", "c"), (1, after(1), 0), (1, after(1)), {"x": "a/b", "y": "c"})
 
-    changes = violations_frame([one, two], [TickRecord(0, T0, 0, 0, 1), TickRecord(1, after(1), 0, 0, 1)]).changes(1)
+    changes = violations_frame(
+        [one, two], [TickRecord(0, T0, 0, 0, 1, checked_at=T0), TickRecord(1, after(1), 0, 0, 1, checked_at=after(1))]
+    ).changes(1)
 
     assert changes[["what", "violation"]].to_numpy().tolist() == [["open at start", 1], ["closed", 1], ["opened", 2]]
 
@@ -178,7 +180,7 @@ def test_a_message_says_what_the_invariant_said():
     idle = Invariant("idle", None, None, ("id",))
     odd = Episode(idle, ("a\n",), (0, T0, 0), (0, T0), {"id": "a\n", "message": "agent \x1b[31ma is idle" + 500 * "!"})
 
-    text = violations_frame([odd], [TickRecord(0, T0, 0, 0, 1)]).changes()["text"].item()
+    text = violations_frame([odd], [TickRecord(0, T0, 0, 0, 1, checked_at=T0)]).changes()["text"].item()
 
     assert text.startswith("idle: a\\n open at start, 2026-03-26T06:00:00Z: agent \\x1b[31ma is idle!")
     assert len(text) == 300
@@ -203,7 +205,7 @@ def test_a_frame_without_its_ticks_says_so():
 
 def test_ticks_whose_numbers_start_again_tell_no_messages():
     """Then tick 0 may be either of two; a recorded log of ticks may do that."""
-    records = [TickRecord(0, T0, 0, 0, 0), TickRecord(0, after(1), 0, 0, 0)]
+    records = [TickRecord(0, T0, 0, 0, 0, checked_at=T0), TickRecord(0, after(1), 0, 0, 0, checked_at=after(1))]
 
     with pytest.raises(QueryError, match="ascending numbers"):
         violations_frame([], records).changes()
@@ -213,7 +215,7 @@ def test_ticks_with_gaps_in_their_numbers_are_counted_one_by_one():
     """Recorded ticks may be numbered by tens; three clean ones are three."""
     idle = Invariant("idle", None, None, ("id",))
     episode = Episode(idle, ("a",), (20, after(1), 0), (20, after(1)), {"id": "a"}, closed=(30, after(2)))
-    records = [TickRecord(10 * n, after(n - 1), 0, 0, 0) for n in range(1, 6)]
+    records = [TickRecord(10 * n, after(n - 1), 0, 0, 0, checked_at=after(n - 1)) for n in range(1, 6)]
 
     assert listed(violations_frame([episode], records).changes())[1][:5] == ("closed", "idle", "a", 50, after(4))
 
