@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from replaykit.bins import edges, round_width
 from replaykit.display import count, show_text, show_value
 from replaykit.errors import QueryError, show_time
+from replaykit.picture import Picture, label, look_of, new_figure, plain, styled, time_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,19 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Timeline", "timeline", "timeline_table"]
 
-# Okabe and Ito's palette: told apart by people with any common colour vision.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-_HATCHES = ("", "///", "...", "xx")
 _BINS = 60
 _SNAPSHOT = ("snapshot", {"marker": "v", "color": "black", "markersize": 6}, 1.03)
 _ACTION = ("action", {"marker": "|", "color": "#D55E00", "markersize": 7}, -0.13)
 _OPENED = ("violation opened", {"marker": "x", "color": "#AA3377", "markersize": 6}, -0.19)
-# Text stays text: readable by machines, and the same bytes whatever fonts the reader has.
-_STYLE = {"svg.hashsalt": "replaykit", "svg.fonttype": "none", "font.family": "DejaVu Sans"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Timeline:
+class Timeline(Picture):
     """A picture of events over time. Shown as SVG, of which the same recording always gives the same bytes."""
 
     table: pd.DataFrame
@@ -56,26 +50,6 @@ class Timeline:
         )
         marked = ", ".join(count(number, name) for name, number in self.marks if number)
         return f"{text} Marked: {marked}." if marked else text
-
-    def __repr__(self) -> str:
-        return f"Timeline({self.sentence})"
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": repr(self), "image/svg+xml": self.svg}
-
-    @cached_property
-    def svg(self) -> str:
-        """The picture as SVG text, with the sentence as its name for screen readers."""
-        from io import StringIO
-
-        from matplotlib import rc_context
-
-        target = StringIO()
-        with rc_context(_STYLE):  # type: ignore[arg-type]  # matplotlib lists every setting as a literal
-            self.figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
-        text = target.getvalue()
-        named = f'<svg role="img" aria-label="{escape(self.sentence)}" '
-        return text[text.index("<svg") :].replace("<svg ", named, 1)
 
 
 def timeline_table(
@@ -144,13 +118,11 @@ def timeline(source: Recording | Replay, window: Window | None = None, *, bins: 
     WindowError
         The window lies outside the recording.
     """
-    from matplotlib import rc_context
-
     run: Any = source if hasattr(source, "plan") else None
     recording: Any = run.recording if run is not None else source
     start, end = _bounds(recording, window or (run.window if run is not None else None))
     table = _table(recording, start, end, bins, 7)
-    with rc_context(_STYLE):  # type: ignore[arg-type]  # as above
+    with styled():
         events, width = int(table.to_numpy().sum()), round_width(start, end, bins)
         title = f"{count(events, 'event')} by kind, {show_value(width)} a bar, UTC"
         figure, axes = _axes(title)
@@ -166,23 +138,15 @@ def timeline(source: Recording | Replay, window: Window | None = None, *, bins: 
 
 
 def _axes(title: str) -> tuple[Any, Any]:
-    # Not pyplot: a figure that nobody registered is not shown twice and does not leak.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.2), dpi=100, layout="constrained", facecolor="white")
+    figure = new_figure(10, 3.2)
     axes = figure.subplots()
-    axes.set_title(title, loc="left", fontsize=10, pad=12)
-    axes.set_ylabel("events", fontsize=8)
-    axes.tick_params(labelsize=8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    plain(axes, title, "events")
     return figure, axes
 
 
 def _bars(axes: Any, table: pd.DataFrame, end: datetime) -> None:
     """Draw one bar for each cell that is not zero, stacked in the order of the columns."""
     import numpy as np
-    from matplotlib import dates
 
     width = np.diff(np.append(table.index.to_numpy(), np.datetime64(end, "us")))
     bottom = np.zeros(len(table), dtype="int64")
@@ -191,13 +155,10 @@ def _bars(axes: Any, table: pd.DataFrame, end: datetime) -> None:
         there = height > 0
         axes.bar(
             table.index[there], height[there], width=width[there], bottom=bottom[there], align="edge",
-            color=_COLOURS[number % len(_COLOURS)], hatch=_HATCHES[number // len(_COLOURS) % len(_HATCHES)],
-            label=show_text(str(kind), 40).replace("$", r"\$"),
+            label=label(kind), **look_of(number),
         )  # fmt: skip
         bottom = bottom + height
-    locator: Any = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    time_axis(axes)
 
 
 def _mark(axes: Any, inside: list[Any], label: str, style: dict[str, Any], height: float) -> tuple[str, int]:
