@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from replaykit.divergence import Divergence
     from replaykit.recording import Recording
     from replaykit.verdict import Verdict
+    from replaykit.violations import Violations
 
 __all__ = ["Replay", "replay"]
 
@@ -132,8 +133,10 @@ class Replay:
     """The last step of all. The window's end is excluded, so this may differ from ``at(end)``."""
     actions: pd.DataFrame
     """One row per emitted action in emission order; ``repeats`` more ticks emitted the same while nothing changed."""
-    violations: pd.DataFrame
-    """One row per episode: a breach from the tick that first saw it to the one that no longer did (NaT: still open)."""
+    violations: Violations
+    """One row per episode: a breach from the tick that first saw it to the one that no longer did (NaT: still open).
+
+    A DataFrame with ``changes()``, the messages one would send, and ``mute()``."""
     problems: pd.DataFrame
     """What was not as the reconciler's author meant: handlers that raised, kinds nobody handles, with counts."""
     metrics: pd.DataFrame

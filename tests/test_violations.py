@@ -6,17 +6,26 @@ import copy
 import pickle
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replaykit import engine
+from replaykit.declarations import Table
 from replaykit.errors import QueryError
 from replaykit.outcomes import Episode, TickRecord
-from replaykit.reconciler import Invariant
+from replaykit.reconciler import Invariant, Reconciler
+from replaykit.replay import replay
 from replaykit.results import violations_frame
+from replaykit.sources import load
+from replaykit.systems.gastown import load_trace
+from replaykit.systems.gastown import reconciler as gastown
 from replaykit.violations import Violations
+from replaykit.window import Window
 
 T0 = datetime(2026, 3, 26, 6)
 SECOND = timedelta(seconds=1)
@@ -26,6 +35,11 @@ BLIND = None  # what a tick saw at which the invariant raised
 def after(seconds):
     """Return the instant `seconds` after the first tick."""
     return T0 + seconds * SECOND
+
+
+def ticked(tick, at=None):
+    """Return the record of a tick."""
+    return TickRecord(tick, after(tick), 0, 0, 0, checked_at=after(tick if at is None else at))
 
 
 def told(ticks, *, compress=True, blind=True):
@@ -53,7 +67,7 @@ def told(ticks, *, compress=True, blind=True):
         if compress and records and ticks[tick - 1] == seen:
             records[-1].repeats += 1
         else:
-            records.append(TickRecord(tick, after(tick), 0, 0, len(standing), checked_at=after(tick)))
+            records.append(ticked(tick))
     return violations_frame(episodes, records, SECOND if compress else None, raised if blind else ())
 
 
@@ -168,9 +182,7 @@ def test_keys_that_read_alike_are_told_apart():
     one = Episode(pair, ("a", "b/c"), (0, T0, 0), (0, T0), {"x": "a", "y": "b/c"}, closed=(1, after(1)))
     two = Episode(pair, ("a/b", "c"), (1, after(1), 0), (1, after(1)), {"x": "a/b", "y": "c"})
 
-    changes = violations_frame(
-        [one, two], [TickRecord(0, T0, 0, 0, 1, checked_at=T0), TickRecord(1, after(1), 0, 0, 1, checked_at=after(1))]
-    ).changes(1)
+    changes = violations_frame([one, two], [ticked(0), ticked(1)]).changes(1)
 
     assert changes[["what", "violation"]].to_numpy().tolist() == [["open at start", 1], ["closed", 1], ["opened", 2]]
 
@@ -180,7 +192,7 @@ def test_a_message_says_what_the_invariant_said():
     idle = Invariant("idle", None, None, ("id",))
     odd = Episode(idle, ("a\n",), (0, T0, 0), (0, T0), {"id": "a\n", "message": "agent \x1b[31ma is idle" + 500 * "!"})
 
-    text = violations_frame([odd], [TickRecord(0, T0, 0, 0, 1, checked_at=T0)]).changes()["text"].item()
+    text = violations_frame([odd], [ticked(0)]).changes()["text"].item()
 
     assert text.startswith("idle: a\\n open at start, 2026-03-26T06:00:00Z: agent \\x1b[31ma is idle!")
     assert len(text) == 300
@@ -205,7 +217,7 @@ def test_a_frame_without_its_ticks_says_so():
 
 def test_ticks_whose_numbers_start_again_tell_no_messages():
     """Then tick 0 may be either of two; a recorded log of ticks may do that."""
-    records = [TickRecord(0, T0, 0, 0, 0, checked_at=T0), TickRecord(0, after(1), 0, 0, 0, checked_at=after(1))]
+    records = [ticked(0), ticked(0)]
 
     with pytest.raises(QueryError, match="ascending numbers"):
         violations_frame([], records).changes()
@@ -215,9 +227,120 @@ def test_ticks_with_gaps_in_their_numbers_are_counted_one_by_one():
     """Recorded ticks may be numbered by tens; three clean ones are three."""
     idle = Invariant("idle", None, None, ("id",))
     episode = Episode(idle, ("a",), (20, after(1), 0), (20, after(1)), {"id": "a"}, closed=(30, after(2)))
-    records = [TickRecord(10 * n, after(n - 1), 0, 0, 0, checked_at=after(n - 1)) for n in range(1, 6)]
+    records = [ticked(10 * n, n - 1) for n in range(1, 6)]
 
     assert listed(violations_frame([episode], records).changes())[1][:5] == ("closed", "idle", "a", 50, after(4))
+
+
+def test_a_tick_whose_invariants_were_not_asked_is_no_look():
+    """The window may end between a tick's rules and its check."""
+    idle = Invariant("idle", None, None, ("id",))
+    episode = Episode(idle, ("a",), (0, T0, 0), (0, T0), {"id": "a"})
+    unasked = TickRecord(2, after(2), 0, 0, 0)
+
+    assert len(violations_frame([episode], [ticked(0), ticked(1), unasked]).changes(2)) == 1
+    assert len(violations_frame([episode], [ticked(0), ticked(1), ticked(2)]).changes(2)) == 2
+
+
+def jobs():
+    """Return a reconciler that knows when each job was last seen, with one invariant in Python and one in SQL."""
+    found = Reconciler("jobs", {"jobs": Table("id", seen="TIMESTAMP")})
+
+    @found.apply("seen")
+    def seen(state, event):
+        state["jobs"].upsert(id=event.payload["id"], seen=event.occurred_at)
+
+    @found.invariant("lost", key="id")
+    def lost(state, now):
+        return [{"id": job["id"]} for job in state["jobs"] if now - job["seen"] > timedelta(seconds=20)]
+
+    found.invariant("newest", "SELECT id FROM jobs ORDER BY seen DESC LIMIT 1", key="id")
+    return found
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """Job a is seen at 0 s, 60 s, 62 s and 200 s, job b at 1 s."""
+    rows = [(0, "a"), (1, "b"), (60, "a"), (62, "a"), (200, "a")]
+    frame = pd.DataFrame(
+        [
+            {"at": after(at), "what": "seen", "id": f"e{n}", "body": f'{{"id": "{job}"}}'}
+            for n, (at, job) in enumerate(rows)
+        ]
+    )
+    with load(frame, time="at", kind="what", id="id", payload="body") as found:
+        yield found
+
+
+def test_a_replay_tells_the_same_messages_whether_it_walks_its_ticks_or_skips_them(recording):
+    """Stretches without events are answered at once; the messages in them have their ticks and times all the same."""
+    skipping = replay(recording, jobs(), ticks="5s")
+    with mock.patch.object(engine, "_GAP", 10**12):
+        walking = replay(recording, jobs(), ticks="5s")
+
+    assert len(skipping.metrics) < len(walking.metrics) == 41
+    changes = skipping.violations.changes()
+    pd.testing.assert_frame_equal(changes, walking.violations.changes())
+    assert changes[["what", "invariant", "entity", "tick", "ticks"]].to_numpy().tolist() == [
+        ["open at start", "newest", "a", 0, 1],
+        ["opened", "newest", "b", 1, 1],
+        ["closed", "newest", "a", 3, 1],
+        ["opened", "lost", "a", 5, 1],
+        ["opened", "lost", "b", 5, 1],
+        ["opened", "newest", "a", 12, 1],
+        ["closed", "newest", "b", 14, 11],
+        ["closed", "lost", "a", 14, 7],
+        ["opened", "lost", "a", 17, 1],
+    ]
+    assert changes["at"].tolist() == [after(5 * tick) for tick in changes["tick"]]
+
+
+@pytest.mark.parametrize("gap", [3, 10**12])
+def test_an_invariant_that_raises_closes_nothing(recording, gap):
+    """Job a is back from 60 s to 80 s; whoever does not see all of that can't say so."""
+
+    def asleep_until(until):
+        reconciler = jobs()
+
+        @reconciler.invariant("asleep", key="id")
+        def asleep(state, now):
+            if after(60) <= now <= until:
+                raise RuntimeError("no answer")
+            return [{"id": "a"}] if now - state["jobs"]["a"]["seen"] > timedelta(seconds=20) else []
+
+        with mock.patch.object(engine, "_GAP", gap):
+            run = replay(recording, reconciler, Window(T0, after(90)), ticks="5s", on_error="keep")
+        return run.violations[run.violations["invariant"] == "asleep"]
+
+    found = [asleep_until(after(80)), asleep_until(after(65))]
+
+    assert [one["ticks"].tolist() for one in found] == [[8], [7, 1]]
+    assert [one["closed_tick"].tolist() for one in found] == [[pd.NA], [14, pd.NA]]
+    told = [list(zip(one.changes()["what"], one.changes()["tick"], strict=True)) for one in found]
+    assert told == [[("opened", 5)], [("opened", 5), ("closed", 16), ("opened", 17)]]
+
+
+def test_half_an_hour_of_the_incident_is_told_as_its_log_of_violations_tells_it():
+    """Retraced tick by tick; invariants were asked at other times than rules, and ticks have their own numbers."""
+    folder = Path(__file__).parent.parent / "sample_data" / "gastown-incident"
+    with load_trace(folder) as recording:
+        window = Window("2026-03-26T08:15:00Z", "2026-03-26T08:45:00Z")
+        run = replay(recording, gastown, window, ticks="recorded", actions="recorded", on_error="keep")
+    ticks = pd.read_parquet(folder / "ticks.parquet").sort_values("tick")
+    ticks = ticks[(ticks["reconcile_at"] >= "2026-03-26T08:15") & (ticks["finished_at"] < "2026-03-26T08:45")]
+    found = pd.read_parquet(folder / "violations.parquet")
+    found["message"] = found["message"].str.replace(r"has \d+ MRs", "has n MRs", regex=True)
+    seen = found.groupby("tick")["message"].agg(set)
+    asked = [
+        (tick, at, {"": seen.get(tick, set())}) for tick, at in zip(ticks["tick"], ticks["finished_at"], strict=True)
+    ]
+
+    changes = run.violations.changes()
+
+    expected = [(one[0], *asked[one[3]][:2]) for one in walked([row[2] for row in asked], clean=3)]
+    at = [f"{one:%Y-%m-%dT%H:%M:%S}.{one.microsecond // 1000:03}Z" for one in changes["at"]]
+    assert list(zip(changes["what"], changes["tick"], at, strict=True)) == expected
+    assert len(expected) == 8
 
 
 def test_the_frame_stays_violations_through_what_pandas_does():
