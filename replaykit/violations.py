@@ -22,7 +22,7 @@ __all__ = ["Mute", "Violations"]
 _MUTE = {"reason": "str", "predicate": "str", "episodes": "int64", "ticks": "int64"}
 _NOTES = 10
 
-Predicate = str | Mapping[str, Any] | Callable[[Any], Any]
+_Predicate = str | Mapping[str, Any] | Callable[[Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ class Violations(pd.DataFrame):
         frame.attrs["muted"] = self.mutes.to_dict("records")
         return frame
 
-    def mute(self, predicate: Predicate, reason: str = "") -> Violations:
+    def mute(self, predicate: _Predicate, reason: str = "") -> Violations:
         """Return these violations without those that match, and keep account of what was left out.
 
         Parameters
@@ -171,7 +171,7 @@ def _names(frame: pd.DataFrame) -> str:
     return ", ".join(map(str, frame.columns[:40]))
 
 
-def _matched(frame: pd.DataFrame, predicate: Predicate) -> tuple[str, Any]:
+def _matched(frame: pd.DataFrame, predicate: _Predicate) -> tuple[str, Any]:
     """Return a predicate as text, and for each row whether it matches."""
     if isinstance(predicate, str):
         return predicate, _queried(frame, predicate)
