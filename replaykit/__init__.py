@@ -12,6 +12,7 @@ The story of one event through the house:
         rolled_back()         the one transaction, which never commits (rollback.py); guarded SQL (sql.py, audit.py)
             |  engine.py      inputs one by one; handlers write State (state.py, rows.py); projections.py in bulk
             |  ticks.py       rules and invariants at every tick; clock.py lets stretches without events cost nothing
+            |  retracing.py   production's own inputs and ticks in its own order (recorded.py, recorded_ticks.py)
             v
         History               every version of every row, with the step that caused it (history.py)
             v
@@ -20,8 +21,9 @@ The story of one event through the house:
         diff/, determinism/, plots.py, widgets/
 
 ``replaying.py`` is one replay from base to result, ``workspace.py`` its SQL side, ``connection.py`` opens DuckDB,
-``verdict.py`` and ``verification.py`` say how far to trust it, ``display.py`` shows tables, ``errors.py`` holds the
-error tree, ``systems/`` the reconcilers that ship.
+``verdict.py``, ``divergence.py`` and ``verification.py`` say how far to trust it, ``violations.py`` and ``measured.py``
+what a tick found and counted, ``display.py`` shows tables, ``errors.py`` holds the error tree, ``systems/`` the
+reconcilers that ship.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ from replaykit.verification import Verification, verify
 from replaykit.window import Window
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from replaykit.widgets.panel import Panel
 
 __version__ = "0.1.0"
@@ -108,7 +112,7 @@ __all__ = [
 
 def panel(
     recording: Recording,
-    reconciler: Reconciler | None = None,
+    reconciler: Reconciler | ModuleType | None = None,
     *,
     window: Window | None = None,
     names: tuple[str, str] = ("recording", "reconciler"),

@@ -19,6 +19,7 @@ from replaykit.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
@@ -52,7 +53,7 @@ class Panel:
     def __init__(
         self,
         recording: Recording,
-        reconciler: Reconciler | None = None,
+        reconciler: Reconciler | ModuleType | None = None,
         *,
         window: Window | None = None,
         names: tuple[str, str] = ("recording", "reconciler"),
