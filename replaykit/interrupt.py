@@ -10,6 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from replaykit.audit import unguarded
+from replaykit.background import watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,12 @@ def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], _T],
     pool
         A pool of one thread to use again and again; one of its own if None.
     """
-    if not _in_main_thread():
-        return work()  # only the main thread is ever interrupted
+    if not _in_main_thread():  # only the main thread is ever interrupted, others are cancelled
+        task = watching()
+        if task is None:
+            return work()
+        with task.querying(connection):
+            return work()
     if pool is not None:
         return _waited_for(pool, work, connection)
     own = Worker()

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from replaykit.background import watching
+
 __all__ = ["Progress"]
 
 _PATIENCE = 3.0
@@ -20,9 +22,13 @@ class Progress:
         self._shown: Any = None
         self._started = self._last = time.monotonic()
         self._live = _watched()
+        self._task = watching()
 
     def advance(self, done: int, total: int) -> None:
-        """Say that `done` of `total` inputs are applied."""
+        """Say that `done` of `total` inputs are applied; raises Cancelled if the task this runs in shall stop."""
+        if self._task is not None:
+            self._task.look(done, total)
+            return
         now = time.monotonic()
         if not self._live or now - self._started < _PATIENCE or now - self._last < _INTERVAL or not total:
             return
