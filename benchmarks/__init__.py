@@ -5,5 +5,6 @@ own, so that its peak memory is its own; repetitions take turns, so that a busy 
 each counts. Final states and whole histories are compared cell for cell at every run, outside the time measured.
 
 ``workload.py`` is the recording and its rules, ``peers.py`` what is measured against, ``cases.py`` what is measured,
-``measuring.py`` how, ``bench_*.py`` the lines of the table.
+``measuring.py`` how, ``bench_*.py`` the lines of the table. ``gastown_*.py`` are the same for a whole system:
+``gastown_workload.py`` its recordings, ``gastown_sql*.py`` and ``gastown_bare.py`` its peers.
 """

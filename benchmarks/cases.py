@@ -20,6 +20,14 @@ import pyarrow.parquet as pq
 import sqlglot  # noqa: F401 - loaded on purpose
 
 import replaykit as rk
+from benchmarks.gastown_cases import (
+    gastown_bare,
+    gastown_events,
+    gastown_sqlite,
+    gastown_trace,
+    make_gastown_events,
+    make_gastown_trace,
+)
 from benchmarks.peers import apply_updates, create_duckdb, create_sqlite, fold, read_rows
 from benchmarks.workload import COLUMNS, ROLES, by_handlers, by_projections, write_events
 
@@ -29,9 +37,15 @@ if TYPE_CHECKING:
 __all__ = [
     "diff",
     "duckdb_updates",
+    "gastown_bare",
+    "gastown_events",
+    "gastown_sqlite",
+    "gastown_trace",
     "handlers",
     "load",
     "load_by_hand",
+    "make_gastown_events",
+    "make_gastown_trace",
     "make_recording",
     "projections",
     "replay_to",

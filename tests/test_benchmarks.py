@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import bench_load, bench_replay
+from benchmarks import bench_gastown, bench_load, bench_replay
 from benchmarks.bench_diff import run as run_diff
 from benchmarks.bench_replay import Sizes
 from benchmarks.measuring import compare, measure
@@ -48,6 +49,33 @@ def test_diff_and_the_full_join_by_hand_count_the_same() -> None:
     """`bench_diff` raises if they do not; datacompy joins in where it is installed."""
     lines = run_diff(rows=20_000, repeats=1)
     assert {Line.of_diff(line, "", 1.0).met for line in lines} <= {True, False, None}
+
+
+def test_gastown_comes_to_the_same_in_sqlite_and_on_bare_dicts() -> None:
+    """`bench_gastown` raises where a cell, a version, an action, a violation or what raised differs."""
+    tiny = bench_gastown.Sizes(events=1_704, end="2026-03-26T08:12:00Z")
+    events, trace = bench_gastown.run(tiny, repeats=1)
+    assert events.size.startswith("1,704 events (96 change something)")
+    assert trace.size.startswith("167 inputs, 139 ticks")
+    assert (events.aim, trace.aim) == (">= 1", "<= 1.6")
+
+
+def test_what_gastown_comes_to_is_compared_down_to_the_cell(tmp_path: Path) -> None:
+    """A value, a type, a row too many and a table too few: each stops the benchmark and is named."""
+    given = {"tables": {"beads": [["b1", 1], ["b2", None]]}, "raised": [3]}
+    others = {
+        r"tables\.beads\[1\]\[1\] is None and 0": {"tables": {"beads": [["b1", 1], ["b2", 0]]}, "raised": [3]},
+        r"tables\.beads has 2 and 1 entries": {"tables": {"beads": [["b1", 1]]}, "raised": [3]},
+        r"tables\.beads\[0\]\[1\] is 1 and True": {"tables": {"beads": [["b1", True], ["b2", None]]}, "raised": [3]},
+        r"holds \['tables', 'raised'\] and \['tables'\]": {"tables": given["tables"]},
+    }
+    ours, peer = tmp_path / "ours.json", tmp_path / "peer.json"
+    ours.write_text(json.dumps(given))
+    bench_gastown.agree(ours, ours)
+    for message, other in others.items():
+        peer.write_text(json.dumps(other))
+        with pytest.raises(AssertionError, match=message):
+            bench_gastown.agree(ours, peer)
 
 
 def test_one_cell_that_differs_stops_the_benchmark(tmp_path: Path) -> None:
