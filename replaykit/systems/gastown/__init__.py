@@ -5,7 +5,8 @@ rules, and `replaykit.replay` takes this module for it. `dry_run` and `replay_ev
 `live_replay_error` says what the latter would have got wrong. Read it from the outside in:
 
 - ``door.py``, ``trace.py`` how a town comes in, ``noise.py`` what may be folded on the way;
-- ``calls.py``, ``live_error.py`` the debug calls on recordings; ``metrics.py``, ``plots.py`` the dashboard;
+- ``calls.py``, ``live_error.py`` the debug calls on recordings;
+- ``metrics.py``, ``buckets.py``, ``dashboard.py``, ``plots.py`` the dashboard, from a tick's numbers to the picture;
 - ``tables.py`` the nine state tables, ``times.py`` timestamps as text, ``reading.py`` which rows the program accepts;
 - ``operations.py`` what events and actions share: status, convoy counts, deletion; ``agents.py`` hooks and new agents;
   ``reviews.py`` merge requests from submission to merge;

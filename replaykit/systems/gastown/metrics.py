@@ -33,8 +33,9 @@ def nine_metrics(run: Replay) -> pd.DataFrame:
     """Return ``tick`` and the nine metrics, one row per evaluated tick.
 
     Side effects are counted where actions are applied; each counts as succeeded, because every effect catches its own
-    errors. The pending events are those inserted and not applied with success by the tick's check; they are known
-    where production is retraced. A replay has no wall clock: ``wall_clock_ms`` is missing.
+    errors. Violations are missing for a tick whose check lies behind the window. The pending events are those inserted
+    and not applied with success by the tick's check; they are known where production is retraced. A replay has no wall
+    clock: ``wall_clock_ms`` is missing.
     """
     import pandas as pd
 
@@ -47,7 +48,8 @@ def nine_metrics(run: Replay) -> pd.DataFrame:
     frame["side_effects_attempted"] = effects
     frame["side_effects_succeeded"] = effects
     frame["side_effects_failed"] = None if effects is None else 0
-    frame["invariant_violations"] = ticks["violations"]
+    asked = ticks["tick"].isin(run.checked) | (run.settings["ticks"].mode != "recorded")
+    frame["invariant_violations"] = ticks["violations"].where(asked)
     frame["wall_clock_ms"] = None
     frame["pending_event_count"] = _pending(run)
     return frame.astype(METRICS)
