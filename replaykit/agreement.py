@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import show_time
 from replaykit.recorded_ticks import recorded_checks
+from replaykit.sameness import same
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
@@ -89,15 +90,19 @@ def _out_of_order(
 def _step_of(run: Replay, snapshot: RecordedSnapshot) -> int:
     """Return the last step a snapshot includes.
 
-    By the global order where snapshot and steps know it; else by its last event, and by its time for other steps.
+    By the global order where snapshot and steps know it; else events by the last one it includes, unless a log says
+    when they were applied, and everything else by time.
     """
-    if snapshot.after_seq is not None and run.settings["actions"] == "recorded":
-        query = "SELECT coalesce(max(step), 0) FROM steps WHERE global_seq <= $seq"
-        return int(run.history.fetch(query, {"seq": snapshot.after_seq})[0][0])
+    retraced = run.settings["actions"] == "recorded"
     found = run.history.fetch(
-        "SELECT coalesce(max(step), 0) FROM steps WHERE (input = 'event' AND position <= $p) "
-        "OR (input <> 'event' AND applied_at <= $at)",
-        {"p": snapshot.after_position, "at": snapshot.at},
+        "SELECT coalesce(max(step), 0) FROM steps WHERE CASE WHEN global_seq IS NOT NULL AND $seq IS NOT NULL "
+        "THEN global_seq <= $seq WHEN input = 'event' AND $queued THEN position <= $p ELSE applied_at <= $at END",
+        {
+            "p": snapshot.after_position,
+            "at": snapshot.at,
+            "seq": snapshot.after_seq if retraced else None,
+            "queued": not (retraced and "applications" in run.recording.logs),
+        },
     )
     return int(found[0][0])
 
@@ -116,12 +121,15 @@ def _cells(
         causes = blamed[str(row["column"]).partition(".")[0]]
         cell = {"column": row["column"], "recorded": row["before"], "replayed": row["after"]}
         yield {**fixed, "key": _key_text(row, key), **cell, **causes.get(_key_text(row, key), _BASE)}
-    for frame, recorded, replayed in ((found.removed, "row", "no row"), (found.added, "no row", "row")):
-        rows = frame.head(_BLAMED).to_dict("records")
-        causes = _blame(run, name, key, rows, None, step)
-        for row in rows:
-            cell = {"column": "(row)", "recorded": recorded, "replayed": replayed}
-            yield {**fixed, "key": _key_text(row, key), **cell, **causes.get(_key_text(row, key), _NOTHING)}
+    missing, extra = (frame.head(_BLAMED).to_dict("records") for frame in (found.removed, found.added))
+    causes = _ended(run, name, key, missing, step)
+    for row in missing:
+        cell = {"column": "(row)", "recorded": "row", "replayed": "no row"}
+        yield {**fixed, "key": _key_text(row, key), **cell, **causes.get(_key_text(row, key), _NOTHING)}
+    causes = _blame(run, name, key, extra, None, step)
+    for row in extra:
+        cell = {"column": "(row)", "recorded": "no row", "replayed": "row"}
+        yield {**fixed, "key": _key_text(row, key), **cell, **causes.get(_key_text(row, key), _BASE)}
 
 
 def _key_text(row: Mapping[Any, Any], key: tuple[str, ...]) -> str:
@@ -132,16 +140,36 @@ def _blame(
     run: Replay, name: str, key: tuple[str, ...], rows: list[dict[Any, Any]], column: str | None, step: int
 ) -> dict[str, dict[str, Any]]:
     """Return, by key, the step that last set a column of some rows (or touched them), and the input behind it."""
+    shown = quote(column) if column is not None and column in run.history.columns(name) else "change"
+    names = ", ".join(quote(part) for part in key)
+    last = (
+        f"SELECT {names}, max(valid_from) AS step FROM (SELECT {names}, valid_from, "
+        f"{shown} IS DISTINCT FROM lag({shown}) OVER (PARTITION BY {names} ORDER BY change) AS moved "
+        f"FROM asked_of WHERE valid_from <= $step) WHERE moved GROUP BY {names}"
+    )
+    return _causes(run, name, key, rows, last, step)
+
+
+def _ended(
+    run: Replay, name: str, key: tuple[str, ...], rows: list[dict[Any, Any]], step: int
+) -> dict[str, dict[str, Any]]:
+    """Return, by key, the step that deleted some rows, and the input behind it; rows that never were are not there."""
+    names = ", ".join(quote(part) for part in key)
+    last = f"SELECT {names}, max(valid_to) AS step FROM asked_of WHERE valid_to <= $step GROUP BY {names}"
+    return _causes(run, name, key, rows, last, step)
+
+
+def _causes(
+    run: Replay, name: str, key: tuple[str, ...], rows: list[dict[Any, Any]], last: str, step: int
+) -> dict[str, dict[str, Any]]:
+    """Return the inputs at the steps that a query finds among the versions of some rows, by key."""
     if not rows:
         return {}
-    shown = quote(column) if column is not None and column in run.history.columns(name) else "change"
     names = ", ".join(quote(part) for part in key)
     lists = ", ".join(f"unnest($k{number}) AS {quote(part)}" for number, part in enumerate(key))
     found = run.history.fetch(
-        f"SELECT {names}, s.step, s.kind, s.event_id, s.global_seq FROM (SELECT {names}, max(valid_from) AS step FROM ("
-        f"SELECT {names}, valid_from, {shown} IS DISTINCT FROM lag({shown}) OVER (PARTITION BY {names} "
-        f"ORDER BY change) AS moved FROM history.{quote(name)} SEMI JOIN (SELECT {lists}) AS asked USING ({names}) "
-        f"WHERE valid_from <= $step) WHERE moved GROUP BY {names}) JOIN steps s USING (step)",
+        f"WITH asked_of AS (SELECT * FROM history.{quote(name)} SEMI JOIN (SELECT {lists}) AS asked USING ({names})) "
+        f"SELECT {names}, s.step, s.kind, s.event_id, s.global_seq FROM ({last}) JOIN steps s USING (step)",
         {**{f"k{n}": [_scalar(row[part]) for row in rows] for n, part in enumerate(key)}, "step": step},
     )
     return {
@@ -156,7 +184,7 @@ def _scalar(value: Any) -> Any:
 
 def against_ticks(run: Replay) -> Iterator[dict[str, Any]]:
     """Yield the comparisons with what production's ticks gave, where the replay ticked as recorded."""
-    if run.settings["ticks"].mode == "recorded":
+    if run.settings["ticks"].mode == "recorded" and run.settings["ticks"].recorded:
         if "actions" in run.recording.logs:
             yield _actions(run)
         if run.checked and "checks" in run.recording.logs:
@@ -191,7 +219,7 @@ def _same(found: list[tuple[str, Mapping[str, Any]]], recorded: list[tuple[str, 
         return False
     pairs = zip(found, recorded, strict=True)
     return all(
-        mine == theirs and all(detail.get(name) == value for name, value in fields.items())
+        mine == theirs and all(name in detail and same(detail[name], value) for name, value in fields.items())
         for (mine, detail), (theirs, fields) in pairs
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError, show_time
 from replaykit.recorded_ticks import recorded_actions
+from replaykit.sameness import Forms, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from replaykit.declarations import Action
     from replaykit.replay import Replay
 
-__all__ = ["Divergence", "divergence_of", "identity"]
+__all__ = ["Divergence", "divergence_of"]
 
 _COLUMNS = ["tick", "at", "step", "difference", "kind", "entity", "rule", "fields", "recorded", "emitted"]
 
@@ -52,7 +53,7 @@ class Divergence:
     @property
     def sentence(self) -> str:
         """The finding in one sentence."""
-        from replaykit.display import count
+        from replaykit.display import count, show_text
 
         compared = f"{count(self.actions, 'recorded action')} at {count(self.ticks, 'tick')}"
         first = self.first
@@ -63,7 +64,7 @@ class Divergence:
         parts = ", ".join(f"{number} {what}" for what, number in sorted(kinds.items()))
         return (
             f"{count(wrong, 'tick')} of {self.ticks:,} differ ({parts}); the first is tick {first['tick']} at "
-            f"{show_time(first['at'])}: {first['difference']} {first['kind']} {first['entity']}."
+            f"{show_time(first['at'])}: {first['difference']} {show_text(first['kind'])} {show_text(first['entity'])}."
         )
 
     def _repr_html_(self) -> str:
@@ -74,11 +75,6 @@ class Divergence:
             return head
         first = table_html(self.frame.head(1), caption="The first difference")
         return head + first + table_html(self.frame.iloc[1:], caption="The others", limit=50, more=".frame")
-
-
-def identity(kind: str, fields: Mapping[str, Any]) -> str:
-    """Return the text by which an action, or a breach, is the same as another: kind and fields, in any order."""
-    return kind + json.dumps({name: fields[name] for name in sorted(fields)}, default=str, ensure_ascii=False)
 
 
 def divergence_of(run: Replay) -> Divergence:
@@ -101,11 +97,13 @@ def divergence_of(run: Replay) -> Divergence:
     emitted: dict[int, list[_Emitted]] = {}
     for tick, kind, fields, rule in run.emitted:
         emitted.setdefault(tick, []).append(_Emitted(kind, fields, rule, run.reconciler.rules[rule].key))
+    every = [(one.kind, one.fields) for actions in recorded.values() for one in actions]
+    forms = Forms(((kind, fields) for _, kind, fields, _ in run.emitted), every)
     steps = dict(zip(run.metrics["tick"], run.metrics["step"], strict=True))
     rows = [
         {"tick": one.tick, "at": one.at, "step": steps.get(one.tick), **row}
         for one in ticks
-        for row in _differences(recorded.get(one.tick, []), emitted.get(one.tick, []))
+        for row in _differences(recorded.get(one.tick, []), emitted.get(one.tick, []), forms)
     ]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     if len(frame):
@@ -121,10 +119,10 @@ class _Emitted:
     key: tuple[str, ...]
 
 
-def _differences(recorded: Sequence[Action], emitted: Sequence[_Emitted]) -> Iterator[dict[str, Any]]:
+def _differences(recorded: Sequence[Action], emitted: Sequence[_Emitted], forms: Forms) -> Iterator[dict[str, Any]]:
     """Yield what differs at one tick: recorded actions in their order first, then what only the replay emitted."""
-    mine = [identity(one.kind, one.fields) for one in emitted]
-    theirs = [identity(one.kind, one.fields) for one in recorded]
+    mine = [forms.identity(one.kind, one.fields) for one in emitted]
+    theirs = [forms.identity(one.kind, one.fields) for one in recorded]
     if mine == theirs:
         return
     free: dict[str, list[int]] = {}
@@ -137,17 +135,19 @@ def _differences(recorded: Sequence[Action], emitted: Sequence[_Emitted]) -> Ite
         if place is None:
             twin = next((n for n in left if _alike(wanted, emitted[n])), None)
             left = [n for n in left if n != twin]
-            yield _row("missing" if twin is None else "changed", wanted, None if twin is None else emitted[twin])
+            found = None if twin is None else emitted[twin]
+            yield _row("missing" if twin is None else "changed", wanted, found, forms)
         elif place in moved:
-            yield _row("reordered", wanted, emitted[place])
+            yield _row("reordered", wanted, emitted[place], forms)
     for extra in left:
-        yield _row("extra", None, emitted[extra])
+        yield _row("extra", None, emitted[extra], forms)
 
 
 def _alike(recorded: Action, emitted: _Emitted) -> bool:
     """Return whether two actions are about the same thing: kind and the fields of the rule's key."""
-    same = [recorded.get(name) == emitted.fields.get(name) for name in emitted.key]
-    return recorded.kind == emitted.kind and all(same)
+    return recorded.kind == emitted.kind and all(
+        same(emitted.fields.get(name), recorded.get(name)) for name in emitted.key
+    )
 
 
 def _moved(places: list[int]) -> set[int]:
@@ -166,11 +166,9 @@ def _moved(places: list[int]) -> set[int]:
     return set(places) - kept
 
 
-def _row(difference: str, recorded: Action | None, emitted: _Emitted | None) -> dict[str, Any]:
+def _row(difference: str, recorded: Action | None, emitted: _Emitted | None, forms: Forms) -> dict[str, Any]:
     shown: Any = emitted if recorded is None else recorded
-    both = recorded is not None and emitted is not None
-    names = dict.fromkeys([*(recorded.fields if recorded else ()), *(emitted.fields if emitted else ())])
-    differing = [n for n in names if both and recorded.get(n) != emitted.fields.get(n)]  # type: ignore[union-attr]
+    differing = _fields(recorded, emitted, forms) if recorded is not None and emitted is not None else []
     key = emitted.key if emitted is not None else [name for name in shown.fields if name.endswith("_id")]
     return {
         "difference": difference,
@@ -181,6 +179,15 @@ def _row(difference: str, recorded: Action | None, emitted: _Emitted | None) -> 
         "recorded": _text(recorded),
         "emitted": _text(emitted),
     }
+
+
+def _fields(recorded: Action, emitted: _Emitted, forms: Forms) -> list[str]:
+    """Return the fields that differ; one that only one of both has differs from one that is null."""
+    kind = recorded.kind
+    sides = [
+        {name: forms.identity(kind, {name: value}) for name, value in one.fields.items()} for one in (recorded, emitted)
+    ]
+    return [name for name in dict.fromkeys([*sides[0], *sides[1]]) if sides[0].get(name) != sides[1].get(name)]
 
 
 def _text(action: Any) -> str | None:

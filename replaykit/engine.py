@@ -17,7 +17,7 @@ from replaykit.problems import UNHANDLED, Problem, Problems
 from replaykit.projections import merged_operations
 from replaykit.reconciler import Action
 from replaykit.recorded import OtherStep
-from replaykit.retracing import Retracer, has_order
+from replaykit.retracing import retracer_of
 from replaykit.ticks import Ticker
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ __all__ = ["Engine"]
 
 _FEW = 1_000  # changes worth a flush while they are still in the cache
 _GAP = 3  # so many ticks without an event are worth following the clock
-_NEVER = datetime.max  # noqa: DTZ901 - times are naive UTC throughout
 
 
 @dataclass
@@ -52,7 +51,8 @@ class Engine:
     history: History
     closed_loop: bool
     on_error: str
-    recorded: list[RecordedInput]
+    recorded: list[RecordedInput] | None
+    """What production logged, to be applied where it did; None if that is not asked for."""
     projected: list[Projected]
     progress: Progress
     pairs: list[tuple[int, int, datetime]] = field(default_factory=list)
@@ -65,15 +65,13 @@ class Engine:
         self.ticker = Ticker(self.reconciler, self.state, self.workspace, self._rule_failed)
         self.clock = self.plan.base.at or datetime.min  # noqa: DTZ901
         self.before_step = 0
-        self.numbered = self.closed_loop or bool(self.recorded)
+        self.numbered = self.closed_loop or self.recorded is not None
         self._start, self.window_end = self.plan.window.bounds()
         self._tick = 0
         if self.schedule.mode == "recorded" and "checks" in self.recording.logs:
             self.ticker.found = []
-        placed = bool(self.recorded) and has_order(self.recorded, self.schedule.recorded)
-        by_time = self.schedule.mode in ("interval", "recorded") and not placed
-        self._next_tick = self._time_of(0) if by_time else _NEVER
-        self.retracer = Retracer(self, self.recorded, self.schedule.recorded if placed else ())
+        self.retracer = retracer_of(self)
+        self._next_tick = self._start if self.schedule.mode == "interval" else self.retracer.due_at
         self._operations = merged_operations(self.projected, self.workspace, self.state.params)
         self._operation = next(self._operations, None)
         self._inside = self.plan.warmup == 0 and not self.recorded
@@ -126,27 +124,30 @@ class Engine:
     def input(self, event: Event) -> None:
         """Take one input, with all that may come before and after it."""
         at = event["occurred_at"]
-        if self.retracer.pending is not None:
+        if self.retracer.leads:
             self.retracer.until(event)
         self.reach(at)
-        at = self.clock
         state = self.state
-        state.step = step = state.step + 1
-        self.ordinal += 1
-        state.now = at
-        if self.numbered:
-            self.pairs.append((step, event["position"], at))
-        if self._operation is not None:
-            self._project(self.ordinal)
-        handler = self.reconciler.handlers.get(event["kind"])
-        if handler is not None:
-            self.call(handler, event, event)
-        else:
-            self.unhandled(event)
+        state.step += 1
+        state.now = at = self.clock
+        self.take(event, at)
         if len(state.changes) >= FLUSH:
             self.flush()
         if self.schedule.mode == "event" and self._inside:
             self._run_tick(at)
+
+    def take(self, event: Event, at: datetime, recorded: RecordedInput | None = None) -> None:
+        """Hand an event to whatever takes it up, at the step it has been given."""
+        self.ordinal += 1
+        if self.numbered:
+            self.pairs.append((self.state.step, event["position"], at))
+        if self._operation is not None:
+            self._project(self.ordinal)
+        handler = self.reconciler.handlers.get(event["kind"])
+        if handler is not None:
+            self.call(handler, event, event, recorded)
+        else:
+            self.unhandled(event)
 
     def reach(self, at: datetime) -> None:
         """Go on to the time of an input: into the window, past the ticks before it."""
@@ -201,18 +202,16 @@ class Engine:
     # Ticks
 
     def _time_of(self, tick: int) -> datetime:
-        if self.schedule.mode == "interval":
-            return self._start + tick * (self.schedule.interval or timedelta())
-        return self.schedule.recorded[tick].at if tick < len(self.schedule.recorded) else _NEVER
-
-    def _number_of(self, tick: int) -> int:
-        return self.schedule.recorded[tick].tick if self.schedule.mode == "recorded" else tick
+        return self._start + tick * (self.schedule.interval or timedelta())
 
     def _ticks_until(self, at: datetime) -> None:
         """Run the ticks before `at`: events at a tick's own instant are applied first."""
+        if self.schedule.mode == "recorded":
+            self.retracer.until_time(min(at, self.window_end))
+            self._next_tick = self.retracer.due_at
+            return
         while self._next_tick < at and self._next_tick < self.window_end:
-            stretched = self.schedule.mode == "interval" and not self.ticker.together
-            if not (stretched and self._stretch(min(at, self.window_end))):
+            if self.ticker.together or not self._stretch(min(at, self.window_end)):
                 self._run_tick(self._next_tick)
                 self._next_tick = self._time_of(self._tick)
 
@@ -223,18 +222,19 @@ class Engine:
         if last - self._tick < _GAP:
             return False
         self._tick, emitted = self.ticker.stretch(self._tick, last, self._time_of, until_action=self.closed_loop)
-        self._applied(emitted, self._time_of(self._tick - 1))
+        self.applied(emitted, self._time_of(self._tick - 1))
         self._next_tick = self._time_of(self._tick)
         return True
 
     def _run_tick(self, at: datetime) -> None:
         if len(self.state.changes) >= FLUSH:
             self.flush()
-        emitted = self.ticker.tick(self._number_of(self._tick), at)
+        emitted = self.ticker.tick(self._tick, at)
         self._tick += 1
-        self._applied(emitted, at)
+        self.applied(emitted, at)
 
-    def _applied(self, emitted: list[Emission], at: datetime) -> None:
+    def applied(self, emitted: list[Emission], at: datetime) -> None:
+        """Apply what a tick emitted, if the loop is closed."""
         if self.closed_loop:
             self.clock = max(self.clock, at)
             for emission in emitted:

@@ -82,6 +82,8 @@ class Base:
     at: datetime | None
     number: int | None = None
     """Number of the recorded snapshot, if it is one."""
+    seq: int | None = None
+    """Place in the global order of the last input it includes, if it says so."""
 
 
 @dataclass(frozen=True)
@@ -180,14 +182,22 @@ def _choose_base(recording: Recording, base: Any, start: datetime, opening: int 
 
 def _recorded(recording: Recording, snapshot: RecordedSnapshot) -> Base:
     name = f"snapshot {snapshot.number} ({show_time(snapshot.at)})"
-    return Base(name, recording.snapshot(snapshot.number).tables, snapshot.after_position, snapshot.at, snapshot.number)
+    return Base(
+        name,
+        recording.snapshot(snapshot.number).tables,
+        snapshot.after_position,
+        snapshot.at,
+        snapshot.number,
+        snapshot.after_seq,
+    )
 
 
 def _given(recording: Recording, snapshot: Snapshot) -> Base:
     from replaykit.sources import place_snapshot, snapshot_frames
 
     at, position = place_snapshot(recording, snapshot)
-    return Base(f"the given snapshot ({show_time(at)})", snapshot_frames(snapshot), position, at)
+    name = f"the given snapshot ({show_time(at)})"
+    return Base(name, snapshot_frames(snapshot), position, at, seq=snapshot.after_seq)
 
 
 def read_events(recording: Recording, plan: Plan) -> Iterator[Iterator[Event]]:

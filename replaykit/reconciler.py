@@ -220,7 +220,8 @@ class Reconciler:
             parts += [f"{kind}:{source_of(function)}" for kind, function in sorted(registry.items())]
         for declared in self.declared():
             text = declared.statement.text if declared.statement else source_of(declared.function)
-            parts.append(f"{declared.name}:{declared.key}:{text}")
+            each = getattr(declared, "each", None)
+            parts.append(f"{declared.name}:{declared.key}:{text}" + (f":{source_of(each)}" if each else ""))
         parts += sorted(self.ignored)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import ReconcilerError, StateError, excerpt
+from replaykit.global_order import INPUTS, reach_of
 from replaykit.inputs import read_events
 from replaykit.reconciler import Action
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from replaykit.recording import Recording
     from replaykit.state import State
 
-__all__ = ["OtherStep", "RecordedInput", "action_of", "next_input", "recorded_inputs"]
+__all__ = ["OtherStep", "RecordedInput", "action_of", "recorded_inputs"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def recorded_inputs(recording: Recording, plan: Plan) -> list[RecordedInput]:
     ReconcilerError
         The recording holds none, or logs and events have no order in common although there are applications.
     """
-    logs = [name for name in ("applications", "actions", "writes") if name in recording.logs]
+    logs = [name for name in INPUTS if name in recording.logs]
     if not logs:
         raise ReconcilerError(
             "actions='recorded', but the recording holds no actions, writes or applications; load them as rk.Log."
@@ -127,20 +128,23 @@ def recorded_inputs(recording: Recording, plan: Plan) -> list[RecordedInput]:
             "The recording says when events were applied, but not every log has the global order; name it with "
             "rk.Log(..., seq=)."
         )
-    order = {"applications": 0, "actions": 0, "writes": 1}
-    return sorted(
-        found,
-        key=lambda one: (one.global_seq, 0, 0) if ordered else (one.occurred_at, order[one.log], one.position),
-    )
+    if ordered:
+        end = reach_of(recording, plan).end
+        return sorted(
+            (one for one in found if end is None or int(one.global_seq or 0) < end), key=lambda one: one.global_seq or 0
+        )
+    # Some without a place leave time as the only order that all have.
+    order = {"actions": 0, "writes": 1}
+    found.sort(key=lambda one: (one.occurred_at, order[one.log], one.position))
+    return [replace(one, global_seq=None) for one in found]
 
 
 def _rows(recording: Recording, plan: Plan, log: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the entries of a log in reach of a plan; columns it does not have are None."""
     known = recording.columns(log)
     # A snapshot that says up to which number of the global order it goes says so more exactly than by its time.
-    last = recording.snapshot(plan.base.number).after_seq if plan.base.number is not None else None
-    exact = last is not None and "global_seq" in known
-    after = f"global_seq > {int(last)}" if exact and last is not None else "occurred_at > $after"
+    last = plan.base.seq if "global_seq" in known else None
+    after = "occurred_at > $after" if last is None else f"coalesce(global_seq > {int(last)}, occurred_at > $after)"
     limits = {"after": plan.base.at or datetime.min, "end": plan.window.bounds()[1]}  # noqa: DTZ901 - naive UTC
     names = ["occurred_at", "position", "kind", "global_seq", *columns]
     reads = ", ".join(name if name in known else f"NULL AS {name}" for name in names)
@@ -203,11 +207,3 @@ def action_of(kind: str, payload: str | None) -> Action:
     """Return a recorded action from kind and JSON fields; a field ``type`` that repeats the kind is left out."""
     fields: dict[str, Any] = json.loads(payload) if payload else {}
     return Action(kind, **{name: value for name, value in fields.items() if not (name == "type" and value == kind)})
-
-
-def next_input(recording: Recording, seq: int) -> int | None:
-    """Return the place in the global order of the first recorded input behind `seq`, or None if there is none."""
-    logs = [name for name in ("applications", "actions", "writes") if name in recording.logs]
-    reads = " UNION ALL ".join(f"SELECT min(global_seq) AS s FROM {log} WHERE global_seq > {int(seq)}" for log in logs)
-    found: int | None = recording._fetch(f"SELECT min(s) FROM ({reads})")[0][0]
-    return found

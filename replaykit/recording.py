@@ -183,7 +183,10 @@ class Recording:
     def span(self) -> Window | None:
         """From the first event or entry of a log to one microsecond after the last; None without any."""
         tables = ["events", *(name for name in self.logs if "occurred_at" in self.columns(name))]
-        both = " UNION ALL ".join(f"SELECT min(occurred_at) AS a, max(occurred_at) AS b FROM {one}" for one in tables)
+        reads = [f"SELECT min(occurred_at) AS a, max(occurred_at) AS b FROM {one}" for one in tables]
+        if "ticks" in self.logs and "checked_at" in self.columns("ticks"):
+            reads.append("SELECT NULL, max(checked_at) FROM ticks")
+        both = " UNION ALL ".join(reads)
         ((first, last),) = self._fetch(f"SELECT min(a), max(b) FROM ({both})")
         return None if first is None else Window(first, last + timedelta(microseconds=1))
 

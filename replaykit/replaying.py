@@ -15,6 +15,7 @@ from replaykit.audit import unguarded
 from replaykit.declarations import Table
 from replaykit.engine import Engine
 from replaykit.errors import ReconcilerError, excerpt
+from replaykit.global_order import last_place
 from replaykit.history import BOOKKEEPING, History
 from replaykit.inputs import base_rows
 from replaykit.interrupt import interruptible, told_apart
@@ -165,7 +166,7 @@ class Replaying:
         self.history.load_steps(event_steps(self.recording, self.plan))
 
     def _replayed(self, instance: Any) -> Engine:
-        taken = recorded_inputs(self.recording, self.plan) if self.actions == "recorded" else []
+        taken = recorded_inputs(self.recording, self.plan) if self.actions == "recorded" else None
         numbered = self._numbered()
         workspace = Workspace(instance, self.state, self.plan, numbered=numbered)
         try:
@@ -270,7 +271,7 @@ class Replaying:
             effects=effects_frame(engine.effects),
             found=tuple(ticker.found or ()),
             checked=frozenset(ticker.checked),
-            last_seq=engine.retracer.last_seq,
+            last_seq=last_place(self.plan, self.history) if self.actions == "recorded" else None,
             settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},
         )
         return replace(run, metrics=with_measures(run))

@@ -2,77 +2,110 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import StateError
+from replaykit.folding import FLUSH
+from replaykit.global_order import has_order
 from replaykit.recorded import OtherStep, RecordedInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from replaykit.engine import Engine
     from replaykit.inputs import Event
     from replaykit.recorded_ticks import RecordedTick
 
-__all__ = ["Retracer", "has_order"]
+__all__ = ["Retracer", "retracer_of"]
 
 _RULES, _CHECK = 0, 1
+_NEVER = datetime.max  # noqa: DTZ901 - times are naive UTC throughout
 
 
-def has_order(recorded: list[RecordedInput], ticks: tuple[RecordedTick, ...]) -> bool:
-    """Return whether recorded inputs and ticks all have a place in one global order."""
-    return bool(ticks) and all(one.global_seq is not None for one in recorded) and all(t.seq is not None for t in ticks)
+@dataclass(frozen=True)
+class _Half:
+    """The rules or the check of a tick, and its place: in the global order, or in time."""
+
+    place: Any
+    half: int
+    tick: RecordedTick
+
+    @property
+    def at(self) -> datetime:
+        return self.tick.checked_at or self.tick.at if self.half == _CHECK else self.tick.at
 
 
 @dataclass
 class Retracer:
-    """The recorded inputs of one replay, and its recorded ticks where they have a place among them."""
+    """The recorded inputs and the recorded ticks of one replay."""
 
     engine: Engine
-    inputs: list[RecordedInput]
-    ticks: tuple[RecordedTick, ...] = ()
-    """Ticks to run by their place in the global order; empty where ticks are run by time."""
-    last_seq: int | None = field(default=None, init=False)
-    """The place of the last input applied."""
+    inputs: Sequence[RecordedInput]
+    ticks: Sequence[RecordedTick]
+    placed: bool
+    """Whether inputs and ticks all have a place in the global order; otherwise they meet by time."""
+    drives: bool
+    """Whether the events come from a log of applications, not from the table of events."""
 
     def __post_init__(self) -> None:
         self._coming = iter(self.inputs)
         self.pending = next(self._coming, None)
-        self._marks = self._marked()
-        self._mark = next(self._marks, None)
+        self._halves = self._in_order()
+        self._next = 0
+        logs = self.engine.recording.logs
+        self._numbered = "ticks" in logs and "tick" in self.engine.recording.columns("ticks")
 
     @property
-    def drives(self) -> bool:
-        """Whether the events come from a log of applications, not from the table of events."""
-        return any(one.log == "applications" for one in self.inputs)
+    def due_at(self) -> datetime:
+        """When the next half of a tick is due, where they are run by time."""
+        return _NEVER if self.placed or self._next == len(self._halves) else self._halves[self._next].place
 
-    def _marked(self) -> Iterator[tuple[int, int, RecordedTick]]:
-        """Yield the halves of the ticks in the order of their places; a check behind the window's end is left out."""
-        marks: list[tuple[int, int, RecordedTick]] = []
-        for one in self.ticks:
-            seq = one.seq or 0
-            marks.append((seq, _RULES, one))
+    def _in_order(self) -> list[_Half]:
+        """Return the halves of the ticks in order; a check behind the window's end is left out."""
+        found: list[tuple[Any, int, _Half]] = []
+        for number, one in enumerate(self.ticks):
+            place: Any = one.seq if self.placed else one.at
+            found.append((place, number, _Half(place, _RULES, one)))
             checked = one.checked_at or one.at
-            if checked < self.engine.window_end:
-                marks.append((seq if one.check_seq is None else one.check_seq, _CHECK, one))
-        return iter(sorted(marks, key=lambda mark: (*mark[:2], mark[2].tick)))
+            if checked < self.engine.window_end and not self._at_once(one):
+                place = (one.seq if one.check_seq is None else one.check_seq) if self.placed else checked
+                found.append((place, number, _Half(place, _CHECK, one)))
+        found.sort(key=lambda one: (*one[:2], one[2].half))
+        return [half for *_, half in found]
+
+    def _at_once(self, tick: RecordedTick) -> bool:
+        """Return whether a tick's invariants are checked before the actions it emitted are applied."""
+        return self.engine.closed_loop and tick.checked_at is None
+
+    @property
+    def leads(self) -> bool:
+        """Whether something may have to happen before an event."""
+        return self.placed or self.pending is not None
 
     def until(self, event: Event | None) -> None:
-        """Apply recorded inputs that come before `event`; all that are left, and all ticks, if it is None."""
+        """Apply recorded inputs that come before `event`, and ticks placed before it; all that are left if None."""
         while self.pending is not None and (event is None or self.pending.before(event)):
             found = self.pending
             self.pending = next(self._coming, None)
             self._take(found)
-        if event is None:
-            self._run_marks(None)
+        if self.placed:
+            self._run_before(None if event is None else event["global_seq"])
+
+    def until_time(self, at: datetime) -> None:
+        """Run what is due before a time."""
+        while self.due_at < at:
+            self._run_next()
 
     def _take(self, found: RecordedInput) -> None:
         engine = self.engine
-        self._run_marks(found.global_seq)
+        if self.placed:
+            self._run_before(found.global_seq)
         engine.reach(found.occurred_at)
-        self.last_seq = found.global_seq
         if found.action is not None:
+            if not self.placed:
+                self._run_rules_behind(found)
             engine.act(found.action, found.occurred_at, found)
         elif found.log == "writes":
             self._write(found)
@@ -80,17 +113,39 @@ class Retracer:
             self._apply(found, found.event)
         else:
             engine.without_place("applied event is not recorded", found.kind, "the log of applications names it")
+        if len(engine.state.changes) >= FLUSH:
+            engine.flush()
 
-    def _run_marks(self, seq: int | None) -> None:
-        """Run the halves of ticks whose place is before `seq`, all if it is None."""
-        while self._mark is not None and (seq is None or self._mark[0] < seq):
-            _, half, tick = self._mark
-            self._mark = next(self._marks, None)
-            self.engine.enter()
-            if half == _RULES:
-                self.engine.ticker.decide(tick.tick, tick.at)
-            else:
-                self.engine.ticker.check(tick.tick, tick.checked_at or tick.at)
+    def _run_before(self, seq: int | None) -> None:
+        """Run the halves of ticks whose place in the global order is before `seq`, all if it is None."""
+        while self._next < len(self._halves) and (seq is None or self._halves[self._next].place < seq):
+            self._run_next()
+
+    def _run_rules_behind(self, found: RecordedInput) -> None:
+        """Run the ticks up to the one an action comes from: of its number, or up to its time if it has none."""
+        coming, last = self._next, -1
+        while coming < len(self._halves) and self._halves[coming].place <= found.occurred_at:
+            one = self._halves[coming]
+            if one.half == _RULES and (found.tick is None or not self._numbered or one.tick.tick == found.tick):
+                last = coming
+            coming += 1
+        while self._next <= last:
+            self._run_next()
+
+    def _run_next(self) -> None:
+        one = self._halves[self._next]
+        self._next += 1
+        engine, tick = self.engine, one.tick
+        engine.enter()
+        if len(engine.state.changes) >= FLUSH:
+            engine.flush()
+        if one.half == _CHECK:
+            engine.ticker.check(tick.tick, one.at)
+            return
+        emitted = engine.ticker.decide(tick.tick, one.at)
+        if self._at_once(tick):
+            engine.ticker.check(tick.tick, one.at)
+        engine.applied(emitted, one.at)
 
     def _apply(self, found: RecordedInput, event: Event) -> None:
         engine = self.engine
@@ -98,12 +153,7 @@ class Retracer:
         state.step += 1
         state.now = found.occurred_at
         engine.others.append(_step(engine, found, "event", event["position"], event.occurred_at, event.id))
-        engine.pairs.append((state.step, event["position"], found.occurred_at))
-        handler = engine.reconciler.handlers.get(event["kind"])
-        if handler is None:
-            engine.unhandled(event)
-        else:
-            engine.call(handler, event, event, found)
+        engine.take(type(event)(event), found.occurred_at, found)  # applied again, its payload is as at first
 
     def _write(self, found: RecordedInput) -> None:
         state = self.engine.state
@@ -116,10 +166,19 @@ class Retracer:
             self.engine.without_place("write does not fit", found.kind, str(exc))
 
 
+def retracer_of(engine: Engine) -> Retracer:
+    """Return the retracer of an engine: of what production logged, if that is asked for, and of recorded ticks."""
+    ticks, recorded = engine.schedule.recorded, engine.recorded
+    if recorded is None:
+        return Retracer(engine, (), ticks, placed=False, drives=False)
+    placed = has_order(engine.recording, recorded, ticks)
+    return Retracer(engine, recorded, ticks, placed, drives="applications" in engine.recording.logs)
+
+
 def _step(
-    engine: Engine, found: RecordedInput, what: str, position: int, occurred_at: object, event_id: str | None = None
+    engine: Engine, found: RecordedInput, what: str, position: int, occurred_at: datetime, event_id: str | None = None
 ) -> OtherStep:
     applied = found.occurred_at if found.event is not None else engine.clock
     return OtherStep(
-        engine.state.step, what, found.kind, position, occurred_at, applied, found.tick, event_id, found.global_seq,  # type: ignore[arg-type]
-    )  # fmt: skip
+        engine.state.step, what, found.kind, position, occurred_at, applied, found.tick, event_id, found.global_seq
+    )

@@ -85,7 +85,7 @@ class Ticker:
         return emitted
 
     def check(self, tick: int, at: datetime) -> None:
-        """Evaluate the invariants once; they belong to the last tick begun."""
+        """Evaluate the invariants once; what they find is counted in the tick's record."""
         for declared in self._declared:
             if isinstance(declared, Invariant):
                 rows = self._evaluate(declared, at, tick, at)
@@ -94,8 +94,9 @@ class Ticker:
                 else:
                     self._observe(declared, rows, tick, at)
         self.checked.append(tick)
-        if self.records and self.records[-1].tick == tick:
-            self.records[-1].violations, self.records[-1].checked_at = len(self._open), at
+        record = next((one for one in reversed(self.records) if one.tick == tick), None)
+        if record is not None:
+            record.violations, record.checked_at = len(self._open), at
 
     def stretch(
         self, first: int, last: int, time_of: Callable[[int], datetime], *, until_action: bool = False
@@ -170,7 +171,7 @@ class Ticker:
         if declared.name in self._every_tick:
             return self._evaluate(declared, at, tick, at), tick + 1
         clock, drawn, before = Clock(at), self._state.drawn(), len(self._state.changes)
-        clock.opaque = may_hide_errors(declared.function)
+        clock.opaque = may_hide_errors(declared.function) or may_hide_errors(getattr(declared, "each", None))
         try:
             called = [] if clock.opaque else self._call(declared, clock.now())
             rows = [(item, _released(row, clock)) for item, row in called]

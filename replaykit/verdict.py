@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.agreement import CELLS, CHECKS, against_snapshot, against_ticks
 from replaykit.errors import show_time
-from replaykit.recorded import next_input
+from replaykit.global_order import INPUTS, next_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
 
+    from replaykit.inputs import Base
     from replaykit.replay import Replay
     from replaykit.snapshot import RecordedSnapshot
 
@@ -72,38 +73,59 @@ def _in_reach(run: Replay) -> Iterator[RecordedSnapshot]:
 
     Where inputs have a global order and production is retraced, the base is among them: it was loaded, too.
     """
-    plan = run.plan
-    if plan.late:
+    if _late(run):
         return
-    if run.last_seq is not None:
-        yield from _in_order(run, run.last_seq)
-        return
-    end = run.window.bounds()[1]
+    following = None if run.last_seq is None else next_input(run.recording, run.last_seq)
+    for snapshot in run.recording.snapshots:
+        if run.last_seq is not None and snapshot.after_seq is not None:
+            if _behind(snapshot, run.plan.base) and (following is None or snapshot.after_seq < following):
+                yield snapshot
+        elif snapshot.number != run.plan.base.number and _reached(run, snapshot):
+            yield snapshot
+
+
+def _behind(snapshot: RecordedSnapshot, base: Base) -> bool:
+    """Return whether a snapshot that has a place in the global order was taken at the base or behind it."""
+    if base.seq is not None and snapshot.after_seq is not None:
+        return snapshot.after_seq >= base.seq
+    return base.at is None or snapshot.at > base.at
+
+
+def _reached(run: Replay, snapshot: RecordedSnapshot) -> bool:
+    """Return whether a snapshot was taken behind the base and before anything that was not applied."""
+    plan, base = run.plan, run.plan.base
+    later = base.at is None or snapshot.at > base.at
+    if run.settings["actions"] != "recorded" or "applications" not in run.recording.logs:
+        later = later or snapshot.after_position > base.position
+        if not later or snapshot.after_position > plan.last:
+            return False
     # Where only events change state, a snapshot is in reach once its last event was applied, however late it was taken.
     only_events = run.settings["actions"] == "collect"
-    for snapshot in run.recording.snapshots:
-        reached = snapshot.after_position <= plan.last and (only_events or snapshot.at <= end)
-        later = snapshot.after_position > plan.base.position or (
-            plan.base.at is not None and snapshot.at > plan.base.at
-        )
-        if reached and (later or plan.base.at is None) and snapshot.number != plan.base.number:
-            yield snapshot
+    return later and (only_events or snapshot.at <= run.window.bounds()[1]) and not _skipped(run, snapshot)
 
 
-def _in_order(run: Replay, last: int) -> Iterator[RecordedSnapshot]:
-    following = next_input(run.recording, last)
-    base = run.plan.base.number
-    first = None if base is None else run.recording.snapshot(base).after_seq
-    for snapshot in run.recording.snapshots:
-        seq = snapshot.after_seq
-        if seq is not None and (first is None or seq >= first) and (following is None or seq < following):
-            yield snapshot
+def _skipped(run: Replay, snapshot: RecordedSnapshot) -> bool:
+    """Return whether production logged an input at the window's very end, which a snapshot of that instant may hold."""
+    end = run.window.bounds()[1]
+    if run.settings["actions"] != "recorded" or snapshot.at < end:
+        return False
+    logs = [name for name in INPUTS if name in run.recording.logs]
+    return any(
+        run.recording._fetch(f"SELECT 1 FROM {log} WHERE occurred_at = $end LIMIT 1", {"end": end}) for log in logs
+    )
+
+
+def _late(run: Replay) -> bool:
+    """Return whether the base holds some of what happened inside the window."""
+    base = run.plan.base
+    retraced = run.settings["actions"] == "recorded" and base.at is not None and base.at > run.window.bounds()[0]
+    return run.plan.late or retraced
 
 
 def _reasons(run: Replay) -> Iterator[str]:
     from replaykit.display import count
 
-    if run.plan.late:
+    if _late(run):
         yield f"the base, {run.plan.base.name}, is later than the window's start {show_time(run.window.bounds()[0])}"
     problems = run.problems
     unhandled = problems[problems["problem"] == "unhandled kind"]

@@ -97,6 +97,8 @@ def verify(
         )
     twin = reconciler_of(reconciler).with_params(**(params or {}))
     retraced = actions == "recorded" or (actions is None and "applications" in recording.logs)
+    if retraced and all(one.after_seq is not None for one in snapshots):
+        snapshots = tuple(sorted(snapshots, key=lambda one: one.after_seq or 0))  # a clock may have stepped back
     rows, cells = [], []
     for earlier, later in itertools.pairwise(snapshots):
         run = (_retraced if retraced else _folded)(recording, twin.copy(), earlier, later)
@@ -121,7 +123,7 @@ def _folded(recording: Recording, twin: Reconciler, earlier: RecordedSnapshot, l
 
 
 def _retraced(recording: Recording, twin: Reconciler, earlier: RecordedSnapshot, later: RecordedSnapshot) -> Replay:
-    window = Window(earlier.at, max(_behind_inputs(recording, later), earlier.at + _INSTANT))
+    window = Window(_before_ticks(recording, earlier), max(_behind_inputs(recording, later), earlier.at + _INSTANT))
     plan = make_plan(recording, window, earlier, anywhere=True)
     ticks = recorded_ticks(recording, plan) if {"ticks", "checks", "actions"} & set(recording.logs) else ()
     schedule = Schedule("recorded", recorded=tuple(_between(ticks, earlier, later, window.bounds()[1])))
@@ -139,6 +141,14 @@ def _between(
         elif first <= one.seq < last:
             late = one.check_seq is not None and one.check_seq > last
             yield replace(one, checked_at=end) if late else one
+
+
+def _before_ticks(recording: Recording, snapshot: RecordedSnapshot) -> datetime:
+    """Return a snapshot's moment, or that of a tick behind it whose clock had stepped back."""
+    if not {"ticks", "applications"} <= set(recording.logs) or "global_seq" not in recording.columns("ticks"):
+        return snapshot.at
+    found = recording._fetch("SELECT min(occurred_at) FROM ticks WHERE global_seq >= $seq", {"seq": snapshot.after_seq})
+    return snapshot.at if found[0][0] is None else min(snapshot.at, found[0][0])
 
 
 def _behind_inputs(recording: Recording, snapshot: RecordedSnapshot) -> datetime:

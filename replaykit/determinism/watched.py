@@ -86,6 +86,7 @@ class Watched:
         self.on = ""
         self.state: Any = None
         self.called: dict[str, Callable[..., Any]] = {}
+        self._items: dict[int, Callable[..., Any]] = {}
         self._listen = listen
         self._drained = drained
         self.reconciler = twin = reconciler.copy()
@@ -114,17 +115,22 @@ class Watched:
     def _declared(self, one: Any, on: str) -> Any:
         if one.function is None:
             return one
+        each = getattr(one, "each", None)
+        if each is not None:
+            # Rules that take turns are known by having the same `each`, so it is wrapped once for all of them.
+            each = self._items.setdefault(id(each), self._wrap(each, f"items of {on}", rows=True))
+            return dataclasses.replace(one, function=self._wrap(one.function, on, rows=True), each=each)
         return dataclasses.replace(one, function=self._wrap(one.function, on, rows=True))
 
     def _wrap(self, function: Callable[..., Any], on: str, *, rows: bool = False) -> Callable[..., Any]:
         name = getattr(function, "__qualname__", repr(function))
 
-        def watched(state: Any, given: Any) -> Any:
+        def watched(state: Any, *given: Any) -> Any:
             self.handler, self.on, self.state = name, on, state
             self.called[on] = function
             try:
                 with self._listen():
-                    result = function(state, given)
+                    result = function(state, *given)
                     # A generator's body runs while it is read, so it is read here.
                     return list(self._drained(result) or ()) if rows else result
             finally:
@@ -153,6 +159,11 @@ def functions_of(reconciler: Reconciler) -> dict[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {f"event {kind}": f for kind, f in reconciler.handlers.items()}
     found |= {f"action {kind}": f for kind, f in reconciler.appliers.items()}
     found |= {f"rule {n}": one.function for n, one in reconciler.rules.items() if one.function}
+    items: dict[int, tuple[str, Callable[..., Any]]] = {}
+    for name, one in reconciler.rules.items():
+        if one.each is not None:
+            items.setdefault(id(one.each), (f"items of rule {name}", one.each))
+    found |= dict(items.values())
     return found | {f"invariant {n}": one.function for n, one in reconciler.invariants.items() if one.function}
 
 

@@ -194,7 +194,7 @@ def test_ticks_recorded_are_the_checks_or_else_the_actions():
     assert list(zip(checked.actions["at"], checked.actions["n"], strict=True)) == [(after(3), 1), (after(10), 2)]
     assert list(acted.metrics["at"]) == [after(5), after(25)]
     assert list(both.metrics["at"]) == [after(5), after(25)]
-    assert list(both.metrics["step"]) == [2, 5]
+    assert list(both.metrics["step"]) == [1, 4]  # the rules saw the state before their own action
 
 
 def test_what_is_no_choice_is_refused():

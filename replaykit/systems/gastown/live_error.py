@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from replaykit.divergence import identity
 from replaykit.errors import show_time
 from replaykit.replay import replay
+from replaykit.sameness import identity
 from replaykit.systems.gastown import endpoints
 from replaykit.systems.gastown.calls import state_of
 from replaykit.systems.gastown.reading import GastownError
