@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from replaykit.bins import round_width
+from replaykit.instants import ends_of, moment
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
@@ -19,15 +20,12 @@ if TYPE_CHECKING:
     from replaykit.recording import Recording
     from replaykit.window import Window
 
-__all__ = ["Histogram", "Histograms", "event_filter", "histogram", "micros", "moment"]
+__all__ = ["Histogram", "Histograms", "event_filter", "histogram"]
 
 _SHOWN = 7
 _MOST_BUCKETS = 20_000
 _FEW_EVENTS = 100_000  # as many are counted within a few milliseconds, so nothing is kept for them
 _MOST_LEVELS = 8
-_EPOCH = datetime(1970, 1, 1)
-_FIRST, _LAST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)
-_MICROSECOND = timedelta(microseconds=1)
 _BETWEEN = "occurred_at >= make_timestamp($start) AND occurred_at < make_timestamp($end)"
 _KIND = "coalesce(kind, '')"
 _SECOND, _DAY = 1_000_000, 86_400 * 1_000_000
@@ -37,16 +35,6 @@ _BUCKETS = (
     *(seconds * _SECOND for seconds in (5, 60, 300, 3_600)),
     *(10**power * _DAY for power in range(7)),
 )
-
-
-def micros(at: datetime) -> int:
-    """Return a naive UTC time as microseconds since 1970."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def moment(at: int) -> datetime:
-    """Return microseconds since 1970 as a naive UTC time; what lies outside the calendar is its first or last."""
-    return _EPOCH + timedelta(microseconds=min(max(at, micros(_FIRST)), micros(_LAST)))
 
 
 @dataclass(frozen=True)
@@ -157,7 +145,7 @@ class Histograms:
 
     def over(self, start: int, end: int, most: int = 240) -> Histogram:
         """Return the counts over ``[start, end)``, widened to whole bins, of which there are at most `most`."""
-        width = round_width(moment(start), moment(end), most) // _MICROSECOND
+        width = round_width(moment(start), moment(end), most) // timedelta(microseconds=1)
         first, last = start // width * width, -(-end // width) * width
         edges = tuple(range(first, last + 1, width))
         counts = self._counts(edges, width)
@@ -287,5 +275,4 @@ def histogram(
     -----
     For many views of one recording keep a `Histograms`, which reads all events only once.
     """
-    start, end = view.within(recording.span).bounds()
-    return Histograms(recording, kinds, text).over(micros(start), micros(end), bins)
+    return Histograms(recording, kinds, text).over(*ends_of(view.within(recording.span)), bins)

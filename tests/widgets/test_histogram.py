@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import replaykit as rk
 from replaykit import histogram as module
-from replaykit.histogram import Histograms, event_filter, histogram, micros, moment
+from replaykit.histogram import Histograms, event_filter, histogram
+from replaykit.instants import micros, moment
 
 BASE = micros(datetime(2026, 1, 1))
 # Bursts within microseconds, lulls of months, ties, times before 1970: what real logs do.
