@@ -77,11 +77,11 @@ def plain(axes: Any, title: str, unit: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def time_axis(axes: Any) -> None:
-    """Label the x axis with times as short as they can be."""
+def time_axis(axes: Any, most: int | None = None) -> None:
+    """Label the x axis with times as short as they can be; at least 3 and at most `most`, or as matplotlib likes."""
     from matplotlib import dates
 
-    locator: Any = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
+    locator: Any = dates.AutoDateLocator(minticks=5 if most is None else 3, maxticks=most)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 

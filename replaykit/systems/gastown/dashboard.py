@@ -204,7 +204,7 @@ class Dashboard:
             return False
         axes.set_xlim(self.start, self.end)
         axes.set_ylim(bottom=0)
-        time_axis(axes)
+        time_axis(axes, 7)
         axes.xaxis.get_offset_text().set_visible(False)  # the day stands above it all
         above = {"loc": "lower left", "bbox_to_anchor": (0, 0.98), "borderaxespad": 0, "ncols": 4}
         shown = axes.legend(handles, labels, frameon=False, fontsize=8, title_fontsize=8, **(legend or above))
