@@ -199,14 +199,20 @@ class Replay:
     def events(self) -> pd.DataFrame:
         """The window's events with their ``step`` and ``applied_at``, in order of steps.
 
+        Where a log says when events were applied, those applied in the window, as often as they were.
         Held from the start up to 100,000 events; beyond, read from the recording when first asked for.
         """
+        applied = self.settings["actions"] == "recorded" and "applications" in self.recording.logs
+        steps = self.history.frame(
+            "SELECT step, position, applied_at FROM steps WHERE input = 'event' AND step > $first ORDER BY step",
+            {"first": self.before_step if applied else 0},
+        )
         start, end = self.window.bounds()
-        steps = self.history.frame("SELECT step, position, applied_at FROM steps WHERE input = 'event' ORDER BY step")
-        rows = self.recording._arrow(
-            "SELECT * FROM events WHERE occurred_at >= $start AND occurred_at < $end ORDER BY position",
-            {"start": start, "end": end},
-        ).to_pandas()
+        inside = (
+            "position IN (SELECT unnest($positions))" if applied else "occurred_at >= $start AND occurred_at < $end"
+        )
+        limits = {"positions": steps["position"].unique().tolist()} if applied else {"start": start, "end": end}
+        rows = self.recording._arrow(f"SELECT * FROM events WHERE {inside} ORDER BY position", limits).to_pandas()
         return steps.merge(rows, on="position").reset_index(drop=True)
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import StateError
+from replaykit.errors import ReconcilerError, StateError
 from replaykit.folding import FLUSH
 from replaykit.global_order import has_order
 from replaykit.recorded import OtherStep, RecordedInput
@@ -167,12 +167,24 @@ class Retracer:
 
 
 def retracer_of(engine: Engine) -> Retracer:
-    """Return the retracer of an engine: of what production logged, if that is asked for, and of recorded ticks."""
+    """Return the retracer of an engine: of what production logged, if that is asked for, and of recorded ticks.
+
+    Raises
+    ------
+    ReconcilerError
+        Events are to be applied as a log of applications says, but the reconciler projects them.
+    """
     ticks, recorded = engine.schedule.recorded, engine.recorded
     if recorded is None:
         return Retracer(engine, (), ticks, placed=False, drives=False)
-    placed = has_order(engine.recording, recorded, ticks)
-    return Retracer(engine, recorded, ticks, placed, drives="applications" in engine.recording.logs)
+    drives = "applications" in engine.recording.logs
+    if drives and engine.projected:
+        raise ReconcilerError(
+            f"Table {engine.projected[0].name!r} is projected from the table of events, which knows nothing of events "
+            "applied late, again or never, as the log of applications says. Fold it with apply() handlers, replay with "
+            "actions='collect', or load the recording without applications=."
+        )
+    return Retracer(engine, recorded, ticks, has_order(engine.recording, recorded, ticks), drives)
 
 
 def _step(
