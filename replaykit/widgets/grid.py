@@ -65,6 +65,7 @@ _SETUP = """function () {
 }"""
 _CSS = """
 .replaykit-grid table.dataTable { margin: 0; --dt-row-selected: 0, 114, 178; --dt-row-selected-text: 255, 255, 255; }
+.replaykit-grid .dt-container .dt-layout-cell { overflow: visible; }
 .replaykit-grid table.dataTable thead th { position: sticky; top: 0; z-index: 2; white-space: nowrap;
   text-align: left !important; background: var(--jp-layout-color2, #eee); color: var(--jp-content-font-color1, #000); }
 .replaykit-grid table.dataTable tbody > tr > * { white-space: nowrap; font-weight: normal; text-align: left;
@@ -73,8 +74,9 @@ _CSS = """
 .replaykit-grid table.dataTable .rk-first { position: sticky; left: 0; z-index: 1;
   background-color: var(--jp-layout-color1, #fff); }
 .replaykit-grid table.dataTable thead .rk-first { z-index: 3; }
-.replaykit-grid table.dataTable tbody > tr { cursor: pointer; }
-.replaykit-grid table.dataTable tbody > tr:focus-visible { outline: 3px solid #E69F00; outline-offset: -3px; }
+.replaykit-grid table.dataTable tbody > tr { cursor: pointer; scroll-margin-top: 3em; }
+.replaykit-grid table.dataTable tbody > tr:focus-visible, .replaykit-grid tr:focus-visible > .rk-first {
+  outline: 3px solid var(--jp-content-font-color1, #000); outline-offset: -3px; }
 .replaykit-grid [data-glyph] { --meaning: transparent; border-left: 4px solid var(--meaning); }
 .replaykit-grid [data-glyph="+"] { --meaning: #0072B2; }
 .replaykit-grid [data-glyph="−"], .replaykit-grid [data-glyph="!"] { --meaning: #D55E00; }
