@@ -25,11 +25,11 @@ def with_measures(run: Replay) -> pd.DataFrame:
     Recorded columns are those of the log of ticks that play no other part; they come where the replay ticked as
     recorded.
     """
-    frame = run.metrics
+    frame = run.metrics.copy()  # a measure is handed the run's own
     for function in run.reconciler.measures:
         frame = _joined(frame, _measured(function, run), f"Measure {_named(function)}")
     if run.settings["ticks"].mode == "recorded" and "ticks" in run.recording.logs:
-        frame = _joined(frame, _recorded(run), "the log of ticks")
+        frame = _joined(frame, _recorded(run), "The log of ticks")
     return frame
 
 
