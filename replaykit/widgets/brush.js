@@ -83,7 +83,7 @@ function patterns(svg, id) {
   COLOURS.forEach((colour, look) => {
     const tile = make("pattern", { id: `${id}-${look}`, width: 6, height: 6, patternUnits: "userSpaceOnUse" }, defs);
     make("rect", { width: 6, height: 6, style: `fill:${colour}` }, tile);
-    make("path", { d: HATCHES[look], style: "stroke:var(--paper);stroke-width:1.2;fill:var(--paper)" }, tile);
+    make("path", { d: HATCHES[look], style: "stroke:var(--paper);fill:var(--paper);opacity:.75" }, tile);
   });
 }
 
@@ -108,7 +108,7 @@ function render({ model, el }) {
   const problem = make("div", { class: "rk-problem", role: "alert", hidden: "" }, root);
   const requests = asking(model, () => update());
   plot.insertBefore(start, body); // the order of tab stops: start, window, end
-  let drag = null, local = null, width = 0;
+  let drag = null, local = null, width = 0, highest = 0;
 
   const ends = (name) => model.get(name)?.map(BigInt);
   const shown = () => local ?? ends("window");
@@ -138,7 +138,8 @@ function render({ model, el }) {
     width = plot.clientWidth;
     const high = TALL + LANE * marks.length + AXIS, step = width / bins;
     const sums = Array.from({ length: bins }, (_, place) => counts.reduce((sum, row) => sum + row[place], 0));
-    const top = Math.max(1, ...sums), base = new Array(bins).fill(0);
+    const base = new Array(bins).fill(0), top = Math.max(1, ...sums);
+    highest = Math.max(0, ...sums);
     svg.replaceChildren();
     svg.setAttribute("height", high);
     patterns(svg, id);
@@ -146,7 +147,7 @@ function render({ model, el }) {
       let path = "";
       row.forEach((count, place) => {
         if (!count) return;
-        const tall = Math.max(count / top * (TALL - 16), 1), gap = step > 3 ? 0.5 : 0;
+        const tall = Math.max(count / top * (TALL - 8), 1), gap = step > 3 ? 0.5 : 0;
         path += `M${place * step + gap} ${TALL - base[place]}h${step - 2 * gap}v${-tall}h${2 * gap - step}z`;
         base[place] += tall;
       });
@@ -155,10 +156,9 @@ function render({ model, el }) {
     make("path", { d: `M0 ${TALL + 0.5}H${width}`, class: "rk-axis" }, svg);
     marks.forEach((mark, lane) => lanes(mark, TALL + LANE * (lane + 1) - 3, step));
     axis(high - 5);
-    const total = sums.reduce((a, b) => a + b, 0), peak = sums.indexOf(Math.max(...sums));
+    const total = sums.reduce((a, b) => a + b, 0), peak = sums.indexOf(highest);
     const told = `${grouped(total)} events from ${iso(view()[0])} to ${iso(view()[1])}`;
-    svg.setAttribute("aria-label", total ? `${told}, most from ${iso(binAt(peak))} (${grouped(sums[peak])})` : told);
-    make("text", { x: 2, y: 11, class: "rk-scale" }, svg, `${grouped(top)} a bar of ${long(BigInt(model.get("bins").width))}`);
+    svg.setAttribute("aria-label", total ? `${told}, most from ${iso(binAt(peak))} (${grouped(highest)})` : told);
     for (const one of [...shades, start, body, end, focus]) one.style.height = `${TALL + LANE * marks.length}px`;
   }
 
@@ -182,18 +182,19 @@ function render({ model, el }) {
   }
 
   function legends() {
-    const entry = (name, count) => make("li", {}, legend, null).append(...[name, count]);
+    const entry = (sign, text) => make("li", {}, legend).append(sign, make("span", {}, null, text));
     legend.replaceChildren();
     for (const kind of model.get("bins").kinds ?? []) {
       const swatch = make("svg", { width: 13, height: 13, "aria-hidden": "true" });
       make("rect", { width: 13, height: 13, fill: `url(#${id}-${kind.look})` }, swatch);
-      entry(swatch, make("span", {}, null, `${kind.name} ${grouped(kind.events)}`));
+      entry(swatch, `${kind.name} ${grouped(kind.events)}`);
     }
     for (const mark of model.get("marks")) {
       const count = mark.bins.reduce((sum, [, number]) => sum + number, 0);
-      const glyph = make("b", { "aria-hidden": "true", style: "width:13px;text-align:center" }, null, mark.glyph);
-      entry(glyph, make("span", {}, null, `${mark.name} ${grouped(count)}`));
+      const style = `color:${MARKS[mark.glyph] ?? "var(--ink)"}`;
+      entry(make("b", { "aria-hidden": "true", style }, null, mark.glyph), `${mark.name} ${grouped(count)}`);
     }
+    entry("▯", `a bar is ${long(BigInt(model.get("bins").width))}, the highest ${grouped(highest)}`);
   }
 
   function chosen() {

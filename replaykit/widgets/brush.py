@@ -61,7 +61,7 @@ class TimeBrush(anywidget.AnyWidget):
     _css = Path(__file__).with_name("brush.css")
 
     window = _window()
-    """The window chosen, half-open; set it to move it. None only without events."""
+    """The window chosen, half-open; set it to move it, or to None for all. It is None only without events."""
     span = _window()
     """From the recording's first event to the instant after its last."""
     limits = _window()
@@ -105,10 +105,7 @@ class TimeBrush(anywidget.AnyWidget):
 
     @t.validate("window")
     def _checked(self, proposal: Any) -> Window:
-        window = proposal["value"]
-        if window is None:
-            raise WindowError("A brush always has a window; brush.span is the whole recording.")
-        return window.within(self.span)  # type: ignore[no-any-return]
+        return proposal["value"].within(self.span)  # type: ignore[no-any-return]
 
     @t.validate("focus")
     def _in_utc(self, proposal: Any) -> datetime | None:
@@ -116,6 +113,9 @@ class TimeBrush(anywidget.AnyWidget):
 
     @t.observe("window")
     def _follow(self, _: Any) -> None:
+        if self.window is None:
+            self.window = self.span  # comes here again
+            return
         with self.hold_sync():
             self.counted = self.events.count(*self._ends)
             self._widen()
