@@ -52,14 +52,14 @@ function make(tag, attributes = {}, parent = null, text = null) {
 }
 
 /** Requests to Python: one under way at a time, at most one a frame; drags replace each other, keys add up. */
-function asking(model, settled) {
+function asking(model, settled, unanswered) {
   const me = `${Date.now().toString(36)}-${++views}`;
   let queue = [], last = null, number = 0, timer = null;
   const pump = () => {
     if (last !== null || !queue.length) return;
     const request = queue.shift();
     last = request.seq = `${me}-${++number}`;
-    timer = setTimeout(free, 10_000); // an answer may be lost with its kernel
+    timer = setTimeout(() => { free(); unanswered(); }, 10_000);
     requestAnimationFrame(() => model.send(request));
   };
   const free = () => { clearTimeout(timer); last = null; pump(); settled(); };
@@ -106,7 +106,10 @@ function render({ model, el }) {
   const tip = make("div", { class: "rk-tip", hidden: "" }, plot);
   const legend = make("ul", { class: "rk-legend", "aria-label": "Legend, bars from the bottom up" }, root);
   const problem = make("div", { class: "rk-problem", role: "alert", hidden: "" }, root);
-  const requests = asking(model, () => update());
+  const requests = asking(model, () => update(), () => {
+    problem.textContent = "Python has not answered for 10 seconds: the kernel is busy, or gone.";
+    problem.hidden = false;
+  });
   plot.insertBefore(start, body); // the order of tab stops: start, window, end
   let drag = null, local = null, width = 0, highest = 0;
 
@@ -223,9 +226,8 @@ function render({ model, el }) {
     if (drag === null && !requests.waiting()) local = null;
     problem.textContent = model.get("problem");
     problem.hidden = !problem.textContent;
-    const empty = model.get("view") === null;
-    for (const node of [bar, says, plot, legend]) node.hidden = empty;
-    if (empty) return;
+    for (const node of [bar, says, plot, legend]) node.hidden = model.get("view") === null;
+    if (plot.hidden) return;
     if (all || width !== plot.clientWidth) { bars(); legends(); }
     chosen();
   }

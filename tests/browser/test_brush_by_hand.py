@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from axe_core_python.sync_playwright import Axe
 from lab import CHROMIUM, NEEDED, errors_in, notebook, open_and_run, started
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -184,6 +185,7 @@ def walk_in_the_dark(hand):
     page.wait_for_timeout(500)
     hand.picture("narrow")
     outer = hand.root.bounding_box()
+    seen["axe"] = [one["id"] for one in Axe().run(page, context=".rk-brush")["violations"]]
     seen["fits"] = all(
         hand.root.locator(f".{name}").bounding_box()["width"] <= outer["width"] for name in ("rk-plot", "rk-row")
     )
@@ -257,6 +259,7 @@ def test_it_can_be_used_by_everybody(seen):
     assert seen["ring"] == "solid2px"
     assert min(seen["light"], seen["dark"]) >= 4.5
     assert seen["fits"]
+    assert seen["axe"] == []
     assert seen["focus"]
 
 
