@@ -17,7 +17,7 @@ from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import QueryError
+from replaykit.errors import QueryError, excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -275,5 +275,5 @@ def _positions(frame: pd.DataFrame, columns: Iterable[object] | None) -> list[in
     wanted = list(columns)
     missing = [name for name in wanted if name not in names]
     if missing:
-        raise QueryError(f"The table has no column {missing[0]!r}; its columns are {names[:_MOST_COLUMNS]}.")
+        raise QueryError(f"The table has no column {excerpt(missing[0])}; its columns are {names[:_MOST_COLUMNS]}.")
     return [names.index(name) for name in wanted]

@@ -171,7 +171,7 @@ class History:
     def check_table(self, name: str) -> str:
         """Return `name` if it is a state table; otherwise raise a QueryError that lists them."""
         if name not in self.keys:
-            raise QueryError(f"There is no state table {name!r}; the tables are {list(self.keys)}.")
+            raise QueryError(f"There is no state table {excerpt(name)}; the tables are {list(self.keys)}.")
         return name
 
     def columns(self, name: str) -> Mapping[str, str]:

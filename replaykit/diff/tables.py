@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.diff import frames, show
 from replaykit.diff.sources import HasTables, tables_of
-from replaykit.errors import QueryError
+from replaykit.errors import QueryError, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class TablesDiff:
 
     def __getitem__(self, table: str) -> Diff:
         if table not in self.tables:
-            raise QueryError(f"The diff has no table {table!r}; its tables are {list(self.tables)}.")
+            raise QueryError(f"The diff has no table {excerpt(table)}; its tables are {list(self.tables)}.")
         return self.tables[table]
 
     def __iter__(self) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import QueryError
+from replaykit.errors import QueryError, excerpt
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def tables_with_keys(recording: Recording, tables: str | Sequence[str] | None) -
     chosen = [tables] if isinstance(tables, str) else list(tables)
     for table in chosen:
         if table not in recording.state_tables:
-            raise QueryError(f"No state table {table!r} in the recording; it has {list(recording.state_tables)}.")
+            raise QueryError(
+                f"No state table {excerpt(table)} in the recording; it has {list(recording.state_tables)}."
+            )
         if table not in keyed:
             raise QueryError(f"State table {table!r} has no key; load it with keys={{{table!r}: 'its key column'}}.")
     return chosen, ()

@@ -138,7 +138,9 @@ def _check_key(columns: list[str], key: list[str]) -> None:
         if name in _FIXED or name in ("tick", "at"):
             raise QueryError(f"Key column {name!r} has the name of a column of the result; select it AS another name.")
         if name not in columns:
-            raise QueryError(f"No key column {name!r} among the columns {columns[:40]}; select it, or change key=.")
+            raise QueryError(
+                f"No key column {excerpt(name)} among the columns {columns[:40]}; select it, or change key=."
+            )
 
 
 def _opens(order: pd.DataFrame, same: Any, clean_ticks: int, pause: timedelta | None) -> Any:
@@ -206,7 +208,7 @@ def episodes(
         The log or a key is not there.
     """
     if log != "events" and log not in recording.logs:
-        raise QueryError(f"No log {log!r} in the recording; it has {['events', *recording.logs]}.")
+        raise QueryError(f"No log {excerpt(log)} in the recording; it has {['events', *recording.logs]}.")
     columns = log_columns(recording, log)
     chosen = ["kind", "payload"] if key is None else [key] if isinstance(key, str) else list(key)
     seen = _observations(recording, log, columns, chosen)

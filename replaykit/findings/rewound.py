@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import QueryError, show_time
+from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.findings.frame_times import column_times, moment_in, need_columns
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def rewind(
     need_columns(audit, [entity or key, old, new, time], "The audit table")
     if table[key].duplicated().any():
         repeated = table[key][table[key].duplicated()].iloc[0]
-        raise QueryError(f"The table has several rows with {key} {repeated!r}; rewind needs one row per key.")
+        raise QueryError(f"The table has several rows with {key} {excerpt(repeated)}; rewind needs one row per key.")
     entries = pd.DataFrame(
         {
             "entity": audit[entity or key],

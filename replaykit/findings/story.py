@@ -38,7 +38,7 @@ class Story:
         return len(self.frame)
 
     def __repr__(self) -> str:
-        return f"Story({self.entity!r}, {len(self.frame):,} entries)"
+        return f"Story({excerpt(self.entity)}, {len(self.frame):,} entries)"
 
     @property
     def folded(self) -> pd.DataFrame:
@@ -54,10 +54,14 @@ class Story:
     @property
     def sentence(self) -> str:
         """The story's extent in one sentence."""
+        from replaykit.display import show_text
+
         counts = self.frame["source"].value_counts().sort_index()
         parts = ", ".join(f"{number:,} from {source}" for source, number in counts.items())
         first, last = (self.frame["at"].iloc[place].to_pydatetime() for place in (0, -1))
-        return f"{self.entity}: {len(self.frame):,} entries, {parts}; {show_time(first)} to {show_time(last)}."
+        return (
+            f"{show_text(self.entity)}: {len(self.frame):,} entries, {parts}; {show_time(first)} to {show_time(last)}."
+        )
 
     def _repr_html_(self) -> str:
         from html import escape
