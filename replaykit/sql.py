@@ -19,7 +19,7 @@ from replaykit.sql_functions import ALLOWED_FUNCTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Statement", "check_query", "check_statement", "quote"]
+__all__ = ["Statement", "check_query", "check_statement", "quote", "words_of"]
 
 _WRITES = {"INSERT", "UPDATE", "DELETE"}
 
@@ -68,7 +68,7 @@ class Statement:
     parameters: frozenset[str]
     """Names of its ``$name`` parameters."""
     words: frozenset[str]
-    """Every word in it, lower case: a superset of the tables and columns it can name."""
+    """Every word and every string in it, lower case: a superset of the tables and columns it can name."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,22 @@ def check_statement(text: str, *, what: str = "SQL") -> Statement:
         raise GuardError(f"{what} may not use TRUNCATE, which does not say which rows it took; write DELETE FROM.")
     _check_words(tokens, what)
     _check_calls(tokens, what)
-    words = frozenset(token.text.lower() for token in tokens if token.word)
-    return Statement(_bare(text, tokens), kind, frozenset(statement.named_parameters), words)
+    return Statement(_bare(text, tokens), kind, frozenset(statement.named_parameters), frozenset(words_of(text)))
+
+
+def words_of(text: str) -> list[str]:
+    """Return every word of a statement as often as it stands there, lower case, but not the names of parameters.
+
+    Strings are among them: ``FROM 'jobs'`` reads the table ``jobs``.
+    """
+    found, before = [], ""
+    for token in _tokens(text):
+        if token.word and before != "$":
+            found.append(token.text.lower())
+        elif token.text.startswith("'"):
+            found.append(token.text[1:-1].replace("''", "'").lower())
+        before = token.text
+    return found
 
 
 def _single(text: str, what: str) -> duckdb.Statement:
