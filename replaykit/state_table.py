@@ -19,6 +19,8 @@ __all__ = ["Change", "StateTable"]
 Change: TypeAlias = "tuple[int, StateTable, Any, Row | None, Row | None, int]"
 """One write: ``(step, table, key, row after or None, row before or None, insertion number)``."""
 
+_SEVERAL = (list, tuple, set, frozenset)
+
 
 class StateTable:
     """One table of the working set: rows by key, in insertion order, which an update does not change."""
@@ -30,6 +32,7 @@ class StateTable:
             column: column_type(name, column, sql) for column, sql in declared.columns.items()
         }
         self._quick = {column: kind.quick for column, kind in self.types.items()}
+        self._accepts = {column: kind.accepts for column, kind in self.types.items()}
         self._keys = frozenset(declared.key)
         self._single = declared.key[0] if len(declared.key) == 1 else None
         defaults = {column: self.types[column](value) for column, value in declared.defaults.items()}
@@ -39,8 +42,8 @@ class StateTable:
         self._born: dict[Any, int] = {}
         self._next = 1
         self._out_of_order = False
-        # Column to value to keys, built by the first find on that column; values name buckets as ordered sets.
-        self._index: dict[str, dict[Any, dict[Any, None]]] = {}
+        # Column to value to rows by key, built by the first find on that column.
+        self._index: dict[str, dict[Any, dict[Any, Row]]] = {}
         self._unsorted: set[tuple[str, Any]] = set()
 
     def __repr__(self) -> str:
@@ -73,11 +76,10 @@ class StateTable:
         A list, tuple or set as value means any of its members. Indexed: the first find on a column builds the index.
         `where` may be a mapping, for columns whose names are no identifiers, or a predicate.
         """
-        if isinstance(where, Mapping):
-            equals = {**where, **equals}
-            where = None
+        if where is not None and isinstance(where, Mapping):
+            equals, where = {**where, **equals}, None
         rows = self._matching(equals) if equals else self._all()
-        return [row for row in rows if where(row)] if where is not None else rows
+        return rows if where is None else [row for row in rows if where(row)]
 
     def insert(self, row: Mapping[str, Any] | None = None, /, **columns: Any) -> Row:
         """Add a row at the end; columns not given take their default. An existing key is a StateError."""
@@ -163,7 +165,7 @@ class StateTable:
         self._rows[key] = new
         self._born[key] = born
         for column, buckets in self._index.items():
-            buckets.setdefault(new[column], {})[key] = None
+            buckets.setdefault(new[column], {})[key] = new
         self._state._log((self._state.step, self, key, new, None, born))
 
     def _checked(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -216,44 +218,54 @@ class StateTable:
         return list(self._rows.values())
 
     def _matching(self, equals: dict[str, Any]) -> list[Row]:
-        (first, wanted), *rest = equals.items()
-        keys = self._bucket(first, wanted)
-        rows = [self._rows[key] for key in keys]
-        for column, value in rest:
-            members = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-            members = [self._sought(column, member) for member in members]
-            rows = [row for row in rows if row[column] in members]
+        columns = iter(equals.items())
+        rows = self._indexed(*next(columns))
+        for column, wanted in columns:
+            rows = self._narrowed(rows, column, wanted)
         return rows
 
-    def _bucket(self, column: str, wanted: Any) -> Iterable[Any]:
+    def _narrowed(self, rows: list[Row], column: str, wanted: Any) -> list[Row]:
+        if type(wanted) is str and str in self._accepts.get(column, ()):
+            return [row for row in rows if row[column] == wanted]
+        members = wanted if isinstance(wanted, _SEVERAL) else (wanted,)
+        members = [self._sought(column, member) for member in members]
+        return [row for row in rows if row[column] in members]
+
+    def _indexed(self, column: str, wanted: Any) -> list[Row]:
         buckets = self._index.get(column)
         if buckets is None:
             buckets = self._build_index(column)
-        if isinstance(wanted, (list, tuple, set, frozenset)):
-            members = dict.fromkeys(self._sought(column, member) for member in wanted)
-            return sorted((key for one in members for key in buckets.get(one, ())), key=self._born.__getitem__)
-        wanted = self._sought(column, wanted)
-        if (column, wanted) in self._unsorted:
-            buckets[wanted] = dict.fromkeys(sorted(buckets[wanted], key=self._born.__getitem__))
+        if type(wanted) not in self._accepts[column]:
+            if isinstance(wanted, _SEVERAL):
+                members = dict.fromkeys(self._sought(column, member) for member in wanted)
+                keys = [key for one in members for key in buckets.get(one, ())]
+                return [self._rows[key] for key in sorted(keys, key=self._born.__getitem__)]
+            wanted = self._sought(column, wanted)
+        if self._unsorted and (column, wanted) in self._unsorted:
+            bucket = buckets[wanted]
+            buckets[wanted] = {key: bucket[key] for key in sorted(bucket, key=self._born.__getitem__)}
             self._unsorted.discard((column, wanted))
-        return buckets.get(wanted, ())
+        found = buckets.get(wanted)
+        return list(found.values()) if found else []
 
-    def _build_index(self, column: str) -> dict[Any, dict[Any, None]]:
+    def _build_index(self, column: str) -> dict[Any, dict[Any, Row]]:
         if column not in self.types:
             raise self._no_column(column)
-        buckets: dict[Any, dict[Any, None]] = {}
+        buckets: dict[Any, dict[Any, Row]] = {}
         self._all()
         for key, row in self._rows.items():
-            buckets.setdefault(row[column], {})[key] = None
+            buckets.setdefault(row[column], {})[key] = row
         self._index[column] = buckets
         return buckets
 
     def _reindex(self, key: Any, old: Row, new: Row) -> None:
         for column, buckets in self._index.items():
-            value = new[column]
-            if value != old[column]:
-                buckets[old[column]].pop(key, None)
-                buckets.setdefault(value, {})[key] = None
+            value, before = new[column], old[column]
+            if value == before:
+                buckets[before][key] = new
+            else:
+                buckets[before].pop(key, None)
+                buckets.setdefault(value, {})[key] = new
                 self._unsorted.add((column, value))
 
     def _no_column(self, column: str) -> StateError:
@@ -272,7 +284,7 @@ class StateTable:
         self._rows[key] = old
         self._born[key] = born
         for column, buckets in self._index.items():
-            buckets.setdefault(old[column], {})[key] = None
+            buckets.setdefault(old[column], {})[key] = old
             self._unsorted.add((column, old[column]))
 
     def load(self, rows: Iterable[Mapping[str, Any]]) -> None:

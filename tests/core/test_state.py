@@ -157,6 +157,7 @@ def test_a_key_is_found_in_whatever_form_it_comes():
     assert key in state["t"]
     assert state["t"][key]["at"] == datetime(2026, 3, 26, 6)
     assert state["t"].find(at=at) == state["t"].find(u=[uid], n=3) == [state["t"].get(key)]
+    assert state["t"].find(n=3, at="2026-03-26T06:00", u=uid) == [state["t"].get(key)]
     assert state["one"].upsert(u=uid) == {"u": str(uid)}
     assert state["one"].delete(uid)
     assert state["t"].delete(key)
