@@ -36,6 +36,7 @@ class TempTable:
         self._name = quote(table.name)
         self._key = [quote(name) for name in table.key]
         self._is_key = " AND ".join(f"{name} = ?" for name in self._key)
+        self._numbers = [c for c, t in table.types.items() if t.sql.upper() in ("DOUBLE", "FLOAT", "REAL")]
         self._others = [name for name in table.types if name not in table.key]
         # Key to the first change since the row was written here: its row before is what stands here.
         self._behind: dict[Any, Change] = {}
@@ -85,7 +86,7 @@ class TempTable:
             return
         gone, changed, new = self._sorted(behind)
         self._gone += len(gone)
-        if self._gone > max(_GONE, len(self._table)):
+        if self._gone > max(_GONE, len(self._table)) or self._turns_zero(changed):
             self.fill()
             return
         if gone:
@@ -112,6 +113,15 @@ class TempTable:
                 new.append((born[key], row))
         new.sort(key=itemgetter(0))
         return gone, changed, [row for _, row in new]
+
+    def _turns_zero(self, changed: list[Change]) -> bool:
+        """Return whether some 0.0 becomes -0.0 or the reverse: an UPDATE passes over what it finds equal."""
+        return any(
+            new[name] == old[name] and repr(new[name]) != repr(old[name])
+            for _, _, _, new, old, _ in (changed if self._numbers else ())
+            if new is not None and old is not None
+            for name in self._numbers
+        )
 
     def _delete(self, keys: list[Any]) -> None:
         parts = [self._parts(key) for key in keys]
@@ -140,10 +150,6 @@ class TempTable:
     def _set(self, rows: list[tuple[Any, Row]], names: list[str]) -> None:
         parts = [self._parts(key) for key, _ in rows]
         values = [[row[name] for _, row in rows] for name in names]
-        zeros = [name for name, given in zip(names, values, strict=True) if any(map(_is_zero, given))]
-        if zeros:
-            # DuckDB leaves 0.0 where -0.0 is set in its place.
-            self._set_many(parts, zeros, [[1.0] * len(rows) for _ in zeros])
         if len(rows) > _FEW or not _bindable(values) or not _bindable(parts):
             self._set_many(parts, names, values)
             return
@@ -213,7 +219,3 @@ def _bindable(rows: Sequence[Sequence[Any]]) -> bool:
 def broken(text: str) -> bool:
     """Return whether text holds half a surrogate pair."""
     return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _is_zero(value: Any) -> bool:
-    return type(value) is float and value == 0.0
