@@ -228,6 +228,7 @@ def _of_ticks(table: str, what: str, ticks: int, rows: int, wrong: Sequence[int]
     step = None if first is None else first["step"]
     return {
         "against": f"{what} at {ticks:,} ticks",
+        "ticks": ticks,
         "table": table,
         "rows": rows,
         "differing_rows": len(wrong),

@@ -174,6 +174,12 @@ def _compared(checks: list[dict[str, Any]]) -> str:
         snapshots = len({check["against"] for check in states})
         rows = sum(check["rows"] for check in states)
         parts.append(f"{count(snapshots, 'snapshot')} ({count(len(states), 'table')} compared, {count(rows, 'row')})")
-    ticked = [check for check in checks if not check["against"].startswith("snapshot")]
-    parts += [f"{check['against']} ({count(check['rows'], check['table'].removesuffix('s'))})" for check in ticked]
+    ticked: dict[str, list[dict[str, Any]]] = {}
+    for check in checks:
+        if not check["against"].startswith("snapshot"):
+            ticked.setdefault(check["table"], []).append(check)
+    for table, same in ticked.items():
+        what = str(same[0]["against"]).partition(" at ")[0]
+        ticks, rows = sum(check["ticks"] for check in same), sum(check["rows"] for check in same)
+        parts.append(f"{what} at {count(ticks, 'tick')} ({count(rows, table.removesuffix('s'))})")
     return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + "".join(parts[-1:])
