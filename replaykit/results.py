@@ -71,7 +71,8 @@ def actions_frame(emissions: list[Emission]) -> pd.DataFrame:
 
     emissions.sort(key=lambda one: (one.tick, one.order))
     fixed = [(n, e.tick, e.at, e.step, e.rule.name, e.action.kind) for n, e in enumerate(emissions, 1)]
-    entities = [entity_of(e.action.get(name) for name in e.rule.key) for e in emissions]
+    keys = [[e.action.get(name) for name in e.rule.key] for e in emissions]
+    entities = [entity_of(part for part in key if part not in (None, "")) for key in keys]
     columns: dict[Any, Any] = dict(_frame(fixed, _ACTION).items())
     columns["entity"] = pd.Series(entities, dtype="str")
     for name in dict.fromkeys(name for emission in emissions for name in emission.action.fields):
