@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -116,10 +117,8 @@ def test_a_handler_that_catches_everything_cannot_swallow_a_cancel():
     @deaf.apply("put")
     def put(state, event):
         for _ in range(100):
-            try:
+            with suppress(Exception):
                 time.sleep(0.01)
-            except Exception:  # noqa: BLE001, S110 - that is the point
-                pass
 
     with loaded(*rows(50)) as recording:
         task = Task(lambda: replay(recording, deaf, on_error="undo"))
