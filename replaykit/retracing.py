@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Retracer", "retracer_of"]
 
 _RULES, _CHECK = 0, 1
+_TOLD = 64  # inputs between two looks at whether somebody waits
 _NEVER = datetime.max  # noqa: DTZ901 - times are naive UTC throughout
 
 
@@ -53,7 +54,7 @@ class Retracer:
         self._coming = iter(self.inputs)
         self.pending = next(self._coming, None)
         self._halves = self._in_order()
-        self._next = 0
+        self._next = self._done = 0
         logs = self.engine.recording.logs
         self._numbered = "ticks" in logs and "tick" in self.engine.recording.columns("ticks")
 
@@ -90,6 +91,9 @@ class Retracer:
             found = self.pending
             self.pending = next(self._coming, None)
             self._take(found)
+            self._done += 1
+            if self.drives and self._done % _TOLD == 0:
+                self.engine.progress.advance(self._done, len(self.inputs))
         if self.placed:
             self._run_before(None if event is None else event["global_seq"])
 
