@@ -151,9 +151,9 @@ def container_status(state: State, event: Event) -> None:
     """Idle an agent whose container is gone; a refinery whose merge request is done comes off it too."""
     agent = maybe_agent(state, event["agent_id"]) if event["agent_id"] else None
     status = event.payload.get("status")
-    if agent is None or (status == "not_found" and _starting(state, agent)):
+    if agent is None or agent.status not in ("working", "stalled") or status not in ("exited", "not_found"):
         return
-    if agent.status not in ("working", "stalled") or status not in ("exited", "not_found"):
+    if status == "not_found" and _starting(state, agent):
         return
     bead = bead_in_full(state, agent.hook) if agent.role == "refinery" and agent.hook else None
     done = bead is not None and bead["status"] in TERMINAL

@@ -59,8 +59,8 @@ def _drained(run: Replay) -> list[int]:
     """Return how many events were applied between each tick's rules and those of the tick before."""
     import numpy as np
 
-    steps = run.history.fetch("SELECT step FROM steps WHERE input = 'event' ORDER BY step")
-    applied = np.array([row[0] for row in steps], dtype=np.int64)
+    steps = run.history.frame("SELECT step FROM steps WHERE input = 'event' ORDER BY step")
+    applied = steps["step"].to_numpy(np.int64)
     before = np.searchsorted(applied, [run.before_step], side="right")
     upto = np.searchsorted(applied, run.metrics["step"].to_numpy(), side="right")
     found: list[int] = np.diff(upto, prepend=before).tolist()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     from replaykit.rows import Row
@@ -75,8 +74,7 @@ def _value(text: str | None) -> Any:
     return _JSON.read(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(NamedTuple):
     """An agent as the program reads it: its row of ``agent_metadata`` with the rig of its bead."""
 
     id: str
@@ -139,10 +137,18 @@ def existing_bead(state: State, bead_id: str) -> Row:
 
 
 def _check_bead(row: Row) -> None:
-    if row["type"] not in _TYPES or not isinstance(row["title"], str) or row["priority"] not in _PRIORITIES:
+    if row["title"] is None or not _in_schema(row["type"], row["priority"], row["labels"], row["metadata"]):
         raise GastownError("parse", f"bead {row['bead_id']} has a type, title or priority outside the schema")
-    labels_of(row["labels"])
-    metadata_of(row["metadata"])
+
+
+@lru_cache(maxsize=1 << 12)
+def _in_schema(kind: str, priority: str | None, labels: str | None, metadata: str | None) -> bool:
+    """Return whether type and priority are known ones; labels or metadata that can't be read raise."""
+    if kind not in _TYPES or priority not in _PRIORITIES:
+        return False
+    labels_of(labels)
+    metadata_of(metadata)
+    return True
 
 
 def maybe_agent(state: State, agent_id: str) -> Agent | None:
