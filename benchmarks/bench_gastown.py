@@ -1,11 +1,13 @@
 """gastown: its events beside the same operations in SQLite, and the whole trace beside a set that only holds rows.
 
 Events
-    Ours is ``rk.replay`` as an engineer would call it, with the handlers alone (no rules, no invariants) and errors
-    kept: the base is loaded, the events are read from the recording, every version is kept, results are framed. The
-    peer does the same from the same recording: it creates its tables, loads the base, reads the events, applies them by
-    SQL inside one savepoint, triggers keeping every version, and rolls back. Both clocks hold all of that; opening the
-    recording is in neither. The peer trusts its rows, while the handlers check them as the program does.
+    Ours is ``rk.replay`` as an engineer would call it, with the handlers alone (no rules, no invariants), errors kept
+    and every version kept. The clock runs in the loop only: from the first event read from the recording to the last
+    change moved into the history. The peer's runs in its own loop: it reads the same events from the same file, applies
+    them by SQL inside one savepoint, triggers keeping every version, and rolls back. In neither: opening the recording,
+    creating tables, loading the base, and what comes behind the loop (sealing the history, framing results, the
+    verdict). The size column says what both took with all of that, opening the recording aside. The peer trusts its
+    rows, while the handlers check them as the program does.
 
 Whole trace
     Ours is what ``rk.replay(recording, gastown, ticks="recorded", actions="recorded")`` does but its verdict, since the
@@ -74,7 +76,8 @@ def _of_events(rounds: list[dict[str, Measured]]) -> Line:
     ours, peer = (best(rounds, case) for case in _PAIRS[0])
     events = ours.found["events"]
     speeds = " and ".join(f"{events / one.seconds:,.0f}/s" for one in (ours, peer))
-    size = f"{events:,} events ({ours.found['changed']:,} change something), {speeds}"
+    whole = " and ".join(f"{one.found['whole']:.2f} s" for one in (ours, peer))
+    size = f"{events:,} events ({ours.found['changed']:,} change something), {speeds}; with all else {whole}"
     what = "SQLite SAVEPOINT and triggers, rows unchecked"
     return Line.faster("gastown apply_event, the trace's own mix", size, ours, what, peer, 1.0)
 

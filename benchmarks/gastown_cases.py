@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from benchmarks.gastown_bare import BareState, retrace
 from benchmarks.gastown_sql_events import fold
 from benchmarks.gastown_sqlite import SQLiteState
 from benchmarks.gastown_workload import COLUMNS, TRACE, handlers_only, write_events
+from replaykit.engine import Engine
 from replaykit.inputs import base_rows, make_plan
 from replaykit.recorded import recorded_inputs
 from replaykit.replaying import planned, schedule_of
@@ -57,16 +59,33 @@ def make_gastown_trace(clock: Clock, path: str) -> None:
 
 
 def gastown_events(clock: Clock, recording: str, out: str) -> dict[str, Any]:
-    """Replay the events as an engineer would: base, handlers, whole history, verdict, frames."""
+    """Replay the events as an engineer would; the clock runs from the first event read to the last change kept."""
+    whole = clock.__class__()
     with rk.open(recording) as opened:
-        with clock:
+        with _timed_loop(clock), whole:
             run = rk.replay(opened, handlers_only(), on_error="keep")
         tables = {name: _cells(run.after[name]) for name in COLUMNS}
         versions = {name: _cells(run.sql(_HISTORY.format(name, _listed(name)))) for name in COLUMNS}
         raised = _raised(opened)
     _write(out, "gastown_events", tables=tables, versions=versions, raised=raised)
     changed = {version[1] for rows in versions.values() for version in rows}
-    return {"events": run.plan.events, "changed": len(changed)}
+    return {"events": run.plan.events, "changed": len(changed), "whole": whole.seconds}
+
+
+@contextmanager
+def _timed_loop(clock: Clock) -> Iterator[None]:
+    """Let a clock run while the engine of a replay does, and at no other time."""
+    untimed = Engine.run
+
+    def timed(engine: Engine) -> None:
+        with clock:
+            untimed(engine)
+
+    Engine.run = timed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Engine.run = untimed  # type: ignore[method-assign]
 
 
 _HISTORY = "SELECT change, valid_from, born, {1} FROM history.{0} WHERE valid_from > 0 ORDER BY change"
@@ -90,14 +109,16 @@ def _raised(recording: rk.Recording) -> list[int]:
     return raised
 
 
-def gastown_sqlite(clock: Clock, recording: str, out: str) -> None:
+def gastown_sqlite(clock: Clock, recording: str, out: str) -> dict[str, Any]:
     """Apply the same events by SQL inside a savepoint, triggers keeping every version; then roll back."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    with clock:
+    whole = clock.__class__()
+    with whole:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
         state = SQLiteState(connection)
         state.load(_base(recording))
-        connection.execute("SAVEPOINT replay")
-        raised = fold(state, _events(recording))
+        with clock:
+            connection.execute("SAVEPOINT replay")
+            raised = fold(state, _events(recording))
     tables, versions = {}, {}
     for name in COLUMNS:
         listed = _listed(name)
@@ -105,9 +126,10 @@ def gastown_sqlite(clock: Clock, recording: str, out: str) -> None:
         log = f"SELECT change, step, born, {listed} FROM log_{name} ORDER BY change"
         versions[name] = connection.execute(log).fetchall()
     _write(out, "gastown_sqlite", tables=tables, versions=versions, raised=raised)
-    with clock:
+    with whole, clock:
         connection.execute("ROLLBACK TO replay")
-        connection.close()
+    connection.close()
+    return {"whole": whole.seconds}
 
 
 def _base(recording: str) -> dict[str, list[tuple[Any, ...]]]:
