@@ -138,6 +138,8 @@ class _Params(Mapping[str, Any]):
     """The reconciler's parameters: read-only, by item or attribute."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
+        # Rules read these at every tick, and `__getattr__` takes twenty times as long. The class's own names stay.
+        self.__dict__.update({name: value for name, value in values.items() if not hasattr(type(self), name)})
         self._values = dict(values)
 
     def __getitem__(self, name: str) -> Any:

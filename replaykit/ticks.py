@@ -55,6 +55,8 @@ class Ticker:
         """Invariants that raised, and at which tick: nothing is known of them there."""
         self._declared = reconciler.declared()
         self._groups = _groups_of(self._declared)
+        self._rules = [(number, one) for number, one in enumerate(self._declared) if isinstance(one, Rule)]
+        self._invariants = [one for one in self._declared if isinstance(one, Invariant)]
         self.together = reconciler.rules_fail_together
         self._state = state
         self._workspace = workspace
@@ -72,11 +74,11 @@ class Ticker:
         """Evaluate the rules once, and begin the tick's record."""
         emitted: list[Emission] = []
         failed = False
-        for number, declared in enumerate(self._declared):
-            if isinstance(declared, Rule):
-                rows = self._evaluate(declared, at, tick, at)
-                failed = failed or rows is None
-                emitted += self._emission(number, declared, rows or (), tick, at)
+        for number, declared in self._rules:
+            rows = self._evaluate(declared, at, tick, at)
+            failed = failed or rows is None
+            if rows:
+                emitted += self._emission(number, declared, rows, tick, at)
         if failed and self.together:
             emitted = []
         emitted.sort(key=lambda one: one.order)
@@ -86,13 +88,12 @@ class Ticker:
 
     def check(self, tick: int, at: datetime) -> None:
         """Evaluate the invariants once; what they find is counted in the tick's record."""
-        for declared in self._declared:
-            if isinstance(declared, Invariant):
-                rows = self._evaluate(declared, at, tick, at)
-                if rows is None:
-                    self.blind.append((declared.name, tick))
-                else:
-                    self._observe(declared, rows, tick, at)
+        for declared in self._invariants:
+            rows = self._evaluate(declared, at, tick, at)
+            if rows is None:
+                self.blind.append((declared.name, tick))
+            elif rows or self._open:
+                self._observe(declared, rows, tick, at)
         self.checked.append(tick)
         record = next((one for one in reversed(self.records) if one.tick == tick), None)
         if record is not None:
