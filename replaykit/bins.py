@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-__all__ = ["edges", "round_width"]
+__all__ = ["edges", "first_edge", "round_width"]
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
@@ -34,6 +34,11 @@ def edges(start: datetime, end: datetime, most: int) -> list[datetime]:
         found.append(inner)
         inner += width
     return [*found, end]
+
+
+def first_edge(start: datetime, width: timedelta) -> int:
+    """Return the last multiple of `width` at or before `start`, in microseconds since 1970 (negative before)."""
+    return _micros(start) - (start - _EPOCH) % width // timedelta(microseconds=1)
 
 
 def _micros(moment: datetime) -> int:

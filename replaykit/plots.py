@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from replaykit.bins import edges, round_width
+from replaykit.bins import edges, first_edge, round_width
 from replaykit.display import count, show_text, show_value
 from replaykit.errors import QueryError, show_time
 from replaykit.picture import Picture, label, look_of, new_figure, plain, styled, time_axis
@@ -84,10 +84,11 @@ def _table(recording: Recording, start: datetime, end: datetime, bins: int, kind
     import pandas as pd
 
     width = round_width(start, end, bins)
+    # Counted from the first edge: DuckDB's // rounds towards zero, which before 1970 is the wrong bin.
     rows = recording._fetch(
-        "SELECT epoch_us(occurred_at) // $width - epoch_us($start) // $width AS bin, kind, count(*) FROM events "
+        "SELECT (epoch_us(occurred_at) - $first) // $width AS bin, kind, count(*) FROM events "
         "WHERE occurred_at >= $start AND occurred_at < $end GROUP BY ALL ORDER BY ALL",
-        {"start": start, "end": end, "width": width // timedelta(microseconds=1)},
+        {"start": start, "end": end, "first": first_edge(start, width), "width": width // timedelta(microseconds=1)},
     )
     totals: dict[str, int] = {}
     for _, kind, number in rows:

@@ -55,6 +55,20 @@ def test_the_table_counts_every_event_once():
         assert set(table.dtypes) == {pd.Series([1]).dtype}
 
 
+@pytest.mark.parametrize("start", ["1969-12-31T23:00:30", "1901-02-03T04:05:06", "2026-01-01T00:00:30"])
+@pytest.mark.parametrize("bins", [5, 20])
+def test_every_event_is_in_the_bin_of_its_time(start, bins):
+    """Also before 1970, where dividing rounds towards zero in SQL and downwards in Python."""
+    times = pd.date_range(start, periods=11, freq="13min")
+    frame = pd.DataFrame({"at": times, "kind": "a"})
+    with rk.load(frame, time="at", kind="kind", id=False, payload=False) as recording:
+        table = timeline_table(recording, bins=bins)
+
+    cuts = [*table.index, times[-1] + pd.Timedelta(1, "us")]
+    assert table["a"].tolist() == [sum(first <= at < last for at in times) for first, last in pairwise(cuts)]
+    assert table["a"].max() < 11
+
+
 def test_a_kind_called_other_is_not_lost():
     """Nothing keeps a program from calling a kind "other"."""
     with _recording(["other"] * 4 + ["a"] * 3 + ["b"] * 2) as recording:
