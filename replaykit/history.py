@@ -168,6 +168,18 @@ class History:
             f"AND (valid_to IS NULL OR valid_to > {int(step)}) ORDER BY born"
         )
 
+    def step_at(self, moment: datetime) -> int:
+        """Return the last step applied at or before a moment, naive UTC; 0 if there is none."""
+        found = self.fetch("SELECT coalesce(max(step), 0) FROM steps WHERE applied_at <= $at", {"at": moment})
+        return int(found[0][0])
+
+    def step_of(self, event: str) -> int:
+        """Return the step of an event's last application; a QueryError if it was not applied."""
+        found = self.fetch("SELECT max(step) FROM steps WHERE event_id = $id", {"id": str(event)})
+        if found[0][0] is None:
+            raise QueryError(f"This replay applied no event {excerpt(event)}; see run.steps for those it did.")
+        return int(found[0][0])
+
     def check_table(self, name: str) -> str:
         """Return `name` if it is a state table; otherwise raise a QueryError that lists them."""
         if name not in self.keys:

@@ -10,10 +10,23 @@ from replaykit.display import show_text
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
+    import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "HATCHES", "Picture", "label", "look_of", "new_figure", "plain", "styled", "time_axis"]
+__all__ = [
+    "COLOURS",
+    "HATCHES",
+    "Picture",
+    "label",
+    "look_of",
+    "new_figure",
+    "plain",
+    "stacked_bars",
+    "styled",
+    "time_axis",
+]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 """Okabe and Ito's palette: told apart by people with any common colour vision."""
@@ -84,6 +97,26 @@ def time_axis(axes: Any, most: int | None = None) -> None:
     locator: Any = dates.AutoDateLocator(minticks=5 if most is None else 3, maxticks=most)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def stacked_bars(axes: Any, table: pd.DataFrame, end: datetime) -> None:
+    """Draw one bar for each cell that is not zero, stacked in the order of the columns; the index is where bins begin.
+
+    `end` is where the last bin ends.
+    """
+    import numpy as np
+
+    width = np.diff(np.append(table.index.to_numpy(), np.datetime64(end, "us")))
+    bottom = np.zeros(len(table), dtype="int64")
+    for number, kind in enumerate(table.columns):
+        height = table[kind].to_numpy()
+        there = height > 0
+        axes.bar(
+            table.index[there], height[there], width=width[there], bottom=bottom[there], align="edge",
+            label=label(kind), **look_of(number),
+        )  # fmt: skip
+        bottom = bottom + height
+    time_axis(axes)
 
 
 def look_of(number: int) -> dict[str, str]:

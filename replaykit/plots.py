@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.bins import edges, first_edge, round_width
 from replaykit.display import count, show_text, show_value
 from replaykit.errors import QueryError, show_time
-from replaykit.picture import Picture, label, look_of, new_figure, plain, styled, time_axis
+from replaykit.picture import Picture, new_figure, plain, stacked_bars, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ def timeline(source: Recording | Replay, window: Window | None = None, *, bins: 
         events, width = int(table.to_numpy().sum()), round_width(start, end, bins)
         title = f"{count(events, 'event')} by kind, {show_value(width)} a bar, UTC"
         figure, axes = _axes(title)
-        _bars(axes, table, end)
+        stacked_bars(axes, table, end)
         axes.set_xlim(start, end)
         marked = [([s.at for s in recording.snapshots], _SNAPSHOT)]
         if run is not None:
@@ -143,23 +143,6 @@ def _axes(title: str) -> tuple[Any, Any]:
     axes = figure.subplots()
     plain(axes, title, "events")
     return figure, axes
-
-
-def _bars(axes: Any, table: pd.DataFrame, end: datetime) -> None:
-    """Draw one bar for each cell that is not zero, stacked in the order of the columns."""
-    import numpy as np
-
-    width = np.diff(np.append(table.index.to_numpy(), np.datetime64(end, "us")))
-    bottom = np.zeros(len(table), dtype="int64")
-    for number, kind in enumerate(table.columns):
-        height = table[kind].to_numpy()
-        there = height > 0
-        axes.bar(
-            table.index[there], height[there], width=width[there], bottom=bottom[there], align="edge",
-            label=label(kind), **look_of(number),
-        )  # fmt: skip
-        bottom = bottom + height
-    time_axis(axes)
 
 
 def _mark(axes: Any, inside: list[Any], label: str, style: dict[str, Any], height: float) -> tuple[str, int]:

@@ -16,13 +16,13 @@ from replaykit.window import Window, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from types import ModuleType
 
     import pandas as pd
 
     from replaykit.determinism import Determinism
     from replaykit.divergence import Divergence
+    from replaykit.overview import Overview
     from replaykit.recording import Recording
     from replaykit.verdict import Verdict
     from replaykit.violations import Violations
@@ -240,24 +240,23 @@ class Replay:
         if [time, step, event].count(None) != 2:
             raise QueryError("at() takes exactly one of a time, step= and event=.")
         if time is not None:
-            step = self._step_at(parse_time(time, what="at", span=self.plan.span))
+            step = self.history.step_at(parse_time(time, what="at", span=self.plan.span))
         elif event is not None:
-            step = self._step_of(event)
+            step = self.history.step_of(event)
         if not 0 <= int(step or 0) <= self.after_step:
             raise QueryError(f"There is no step {step}; this replay has steps 0 (the base) to {self.after_step}.")
         clock = self.history.fetch("SELECT applied_at FROM steps WHERE step = $step", {"step": step})
         at = clock[0][0] if clock else self.plan.base.at
         return Moment(self.history, int(step or 0), at)
 
-    def _step_at(self, moment: datetime) -> int:
-        found = self.history.fetch("SELECT coalesce(max(step), 0) FROM steps WHERE applied_at <= $at", {"at": moment})
-        return int(found[0][0])
+    def plot(self, *, bins: int = 60) -> Overview:
+        """Return a picture of events, ticks, actions and violations over time, with a table that says the same.
 
-    def _step_of(self, event: str) -> int:
-        found = self.history.fetch("SELECT max(step) FROM steps WHERE event_id = $id", {"id": str(event)})
-        if found[0][0] is None:
-            raise QueryError(f"This replay applied no event {excerpt(event)}; see run.steps for those it did.")
-        return int(found[0][0])
+        Its ``.table`` has one row for each of at most `bins` spans of time, cut at round times.
+        """
+        from replaykit.overview import overview
+
+        return overview(self, bins=bins)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
         """Run one SELECT on the state after the last step; ``history.<table>`` and ``steps`` are there too."""

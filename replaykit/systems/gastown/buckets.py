@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from replaykit.bins import edges
 from replaykit.systems.gastown.metrics import METRICS
+from replaykit.tick_bins import cuts_of, place, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +36,6 @@ PANELS = (
 )
 """Titles of the panels, in their order."""
 _MEANS = ("events_drained", *EFFECTS, "wall_clock_ms")
-_INSTANT = timedelta(microseconds=1)
 _SUMMARY = ["panel", "series", "unit", "replayed", "recorded", "threshold", "state"]
 _THRESHOLDS: Mapping[str, tuple[tuple[int, str], ...]] = {
     "Invariant Violations": ((1, "red"),),
@@ -59,9 +57,7 @@ def panel_table(run: Replay, *, bins: int = BINS) -> pd.DataFrame:
     """
     import pandas as pd
 
-    start, end = run.window.bounds()
-    # The tick at the window's end belongs to what led up to it.
-    cuts = pd.DatetimeIndex([*edges(start, end, bins)[:-1], end + _INSTANT]).as_unit("us")
+    cuts = cuts_of(run, bins)
     frame = pd.DataFrame(dict(_Buckets(run, cuts.to_numpy()).columns()), index=cuts[:-1].rename("from"))
     types = {name: "Float64" if name.removeprefix("recorded_") in _MEANS else "Int64" for name in frame.columns}
     return frame.astype("Float64").astype(types)
@@ -248,23 +244,8 @@ class _Buckets:
                     yield f"recorded_actions_{kind}", theirs
 
     def _place(self, times: Numbers) -> Numbers:
-        import numpy as np
-
-        return np.clip(np.searchsorted(self.cuts, times, side="right") - 1, 0, len(self.cuts) - 2)
+        return place(self.cuts, times)
 
     def _spread(self, rows: pd.DataFrame, weights: Numbers) -> Numbers:
         """Return sums by bin over rows and the ticks that repeat them, each in its own bin."""
-        import numpy as np
-
-        at, repeats = rows["at"].to_numpy(), rows["repeats"].to_numpy()
-        interval = np.timedelta64(self.run.settings["ticks"].interval or _INSTANT, "us")
-        first = self._place(at)
-        bins = self._place(at + repeats * interval) - first + 1
-        row = np.repeat(np.arange(len(rows)), bins)
-        place = first[row] + np.arange(len(row)) - np.repeat(np.cumsum(bins) - bins, bins)
-
-        def before(edge: Numbers) -> Numbers:
-            return np.clip(-((at[row] - edge) // interval), 0, repeats[row] + 1)
-
-        ticks = before(self.cuts[place + 1]) - before(self.cuts[place])
-        return np.bincount(place, weights[row] * ticks, minlength=len(self.cuts) - 1)
+        return spread(self.run, rows, self.cuts, weights)
