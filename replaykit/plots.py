@@ -10,6 +10,7 @@ from replaykit.bins import edges, first_edge, round_width
 from replaykit.display import count, show_text, show_value
 from replaykit.errors import QueryError, show_time
 from replaykit.picture import Picture, new_figure, plain, stacked_bars, styled
+from replaykit.swimlanes import Swimlanes, swimlanes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from replaykit.replay import Replay
     from replaykit.window import Window
 
-__all__ = ["Timeline", "timeline", "timeline_table"]
+__all__ = ["Swimlanes", "Timeline", "swimlanes", "timeline", "timeline_table"]
 
 _BINS = 60
 _SNAPSHOT = ("snapshot", {"marker": "v", "color": "black", "markersize": 6}, 1.03)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from replaykit.divergence import Divergence
     from replaykit.overview import Overview
     from replaykit.recording import Recording
+    from replaykit.swimlanes import Swimlanes
     from replaykit.verdict import Verdict
     from replaykit.violations import Violations
 
@@ -257,6 +258,12 @@ class Replay:
         from replaykit.overview import overview
 
         return overview(self, bins=bins)
+
+    def swimlanes(self, table: str, column: str = "status", window: Window | None = None) -> Swimlanes:
+        """Return a picture of what a column of a state table was over time; see `replaykit.plots.swimlanes`."""
+        from replaykit.plots import swimlanes
+
+        return swimlanes(self, table, column, window)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
         """Run one SELECT on the state after the last step; ``history.<table>`` and ``steps`` are there too."""
