@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMPTY",
+    "brief",
     "count",
     "grid_html",
     "is_empty",
@@ -38,6 +39,7 @@ EMPTY = "∅"
 """Shown for None, NaN, NaT and NA alike. An empty text is shown as two quotes, so that the two differ."""
 
 _CELL = 120
+_REPR = 199
 _MOST_COLUMNS = 40
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -171,6 +173,7 @@ def table_html(
     limit: int = 200,
     columns: Iterable[object] | None = None,
     more: str = "table_html(frame, limit=...) or the frame itself",
+    total: int | None = None,
 ) -> str:
     """Return a frame as an HTML table: escaped, without script, at most `limit` rows and 40 columns.
 
@@ -182,13 +185,15 @@ def table_html(
         The columns to show, in this order; None is all, the first 40 shown.
     more
         How to get what was cut, shown after "… n more".
+    total
+        How many rows there are in all, if the frame holds only the first; None is the frame's own.
 
     Raises
     ------
     QueryError
         `columns` names one that is not there.
     """
-    heads, rows, notes = _cells(frame, limit, columns, more)
+    heads, rows, notes = _cells(frame, limit, columns, more, total)
     texts = [[show_value(value) for value in row] for row in rows]
     return grid_html(heads, texts, caption=caption, notes=notes, style=lambda row, place: _alignment(rows[row][place]))
 
@@ -219,9 +224,14 @@ def grid_html(
     return "\n".join(parts)
 
 
-def note_html(text: str) -> str:
-    """Return one sentence beside a table as an escaped paragraph of at most 500 characters."""
-    return f'<p class="{_NO_MATH}">{escape(show_text(text, 500))}</p>'
+def note_html(text: str, limit: int = 500) -> str:
+    """Return one sentence beside a table as an escaped paragraph of at most `limit` characters."""
+    return f'<p class="{_NO_MATH}">{escape(show_text(text, limit))}</p>'
+
+
+def brief(name: str, text: str) -> str:
+    """Return a repr on one line of at most 199 characters: a class's name, and as much of a sentence as fits."""
+    return f"{name}({show_text(text, _REPR - len(name) - 2)})"
 
 
 def table_text(
@@ -240,7 +250,7 @@ def table_text(
 
 
 def _cells(
-    frame: pd.DataFrame, limit: int, columns: Iterable[object] | None, more: str
+    frame: pd.DataFrame, limit: int, columns: Iterable[object] | None, more: str, total: int | None = None
 ) -> tuple[list[str], list[Sequence[object]], list[str]]:
     """Return the column names, the rows shown and what was left out."""
     positions = _positions(frame, columns)
@@ -252,13 +262,14 @@ def _cells(
         lists.insert(0, list(values))
         names.insert(0, "" if values.name is None else show_value(values.name, 60))
     rows: list[Sequence[object]] = list(zip(*lists, strict=True)) if lists else []
-    return names, rows, _notes(len(frame), limit, len(positions), more)
+    return names, rows, _notes(len(frame), limit, len(positions), more, total)
 
 
-def _notes(rows: int, limit: int, columns: int, more: str) -> list[str]:
+def _notes(rows: int, limit: int, columns: int, more: str, total: int | None) -> list[str]:
     notes = []
-    if rows > limit:
-        notes.append(f"… {count(rows - limit, 'more row')} ({rows:,} in all): {more}")
+    shown, rows = min(rows, limit), rows if total is None else total
+    if rows > shown:
+        notes.append(f"… {count(rows - shown, 'more row')} ({rows:,} in all): {more}")
     if columns > _MOST_COLUMNS:
         notes.append(f"… {count(columns - _MOST_COLUMNS, 'more column')} ({columns:,} in all): name them with columns=")
     return notes if rows else ["no rows", *notes]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from replaykit.display import brief, count, note_html, show_text, table_html
 from replaykit.errors import QueryError, show_time
 from replaykit.recorded_ticks import recorded_actions
 from replaykit.sameness import Forms, same
@@ -43,7 +43,10 @@ class Divergence:
         return len(self.frame)
 
     def __repr__(self) -> str:
-        return f"Divergence({self.sentence})"
+        return brief("Divergence", self.sentence)
+
+    def __str__(self) -> str:
+        return self.sentence
 
     @property
     def first(self) -> Mapping[str, Any] | None:
@@ -53,8 +56,6 @@ class Divergence:
     @property
     def sentence(self) -> str:
         """The finding in one sentence."""
-        from replaykit.display import count, show_text
-
         compared = f"{count(self.actions, 'recorded action')} at {count(self.ticks, 'tick')}"
         first = self.first
         if first is None:
@@ -68,13 +69,13 @@ class Divergence:
         )
 
     def _repr_html_(self) -> str:
-        from replaykit.display import table_html
-
-        head = f"<p>{escape(self.sentence)}</p>"
+        head = note_html(self.sentence, 2_000)
         if not len(self.frame):
             return head
         first = table_html(self.frame.head(1), caption="The first difference")
-        return head + first + table_html(self.frame.iloc[1:], caption="The others", limit=50, more=".frame")
+        if len(self) == 1:
+            return f"{head}\n{first}"
+        return "\n".join([head, first, table_html(self.frame.iloc[1:], caption="The others", limit=50, more=".frame")])
 
 
 def divergence_of(run: Replay) -> Divergence:

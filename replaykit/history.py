@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from replaykit import connection
+from replaykit.display import brief
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.interrupt import interruptible
 from replaykit.rollback import read_only
@@ -52,7 +53,13 @@ class History:
         self._log: dict[str, list[pa.Table]] = {name: [] for name in self._columns}
 
     def __repr__(self) -> str:
-        return f"History({', '.join(self.keys)})"
+        names = ", ".join(self.keys)
+        return f"History({names})" if len(names) < 180 else brief("History", f"{len(self.keys):,} tables: {names}")
+
+    def _repr_html_(self) -> str:
+        from replaykit.replay_html import history_html
+
+        return history_html(self)
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -244,9 +251,9 @@ class Moment:
         return self.history.frame(self.history.at_query(self.history.check_table(table), self.step))
 
     def _repr_html_(self) -> str:
-        from replaykit.display import table_html
+        from replaykit.replay_html import moment_html
 
-        return "".join(table_html(self[name], caption=f"{name} after step {self.step}", limit=20) for name in self.keys)
+        return moment_html(self)
 
     @property
     def keys(self) -> Mapping[str, tuple[str, ...]]:

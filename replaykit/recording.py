@@ -205,6 +205,11 @@ class Recording:
         """Where the file is."""
         return self._path
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
+        return self._finalizer.alive
+
     def close(self) -> None:
         """Close the recording; a private file is removed. Closing twice is harmless."""
         self._finalizer()
@@ -229,12 +234,12 @@ class Recording:
         return f"Recording({', '.join([parts[0], *shown])})"
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from replaykit.recording_html import recording_html
 
-        return f"<p><code>{escape(repr(self))}</code></p>{self.report._repr_html_()}"
+        return recording_html(self)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
-        if not self._finalizer.alive:
+        if not self.is_open:
             raise QueryError("The recording is closed; open it again with rk.open(path) or load it again.")
         cursor = self._connection.cursor()
         cursor.execute("USE recording")
@@ -274,10 +279,8 @@ class Recording:
             cursor.close()
 
     def _state_frame(self, table: str, number: int) -> pd.DataFrame:
-        return self._frame(
-            f"SELECT * EXCLUDE (snapshot, row_no) FROM state.{quote(table)} WHERE snapshot = ? ORDER BY row_no",
-            [number],
-        )
+        where = f"state.{quote(table)} WHERE snapshot = ? ORDER BY row_no"
+        return self._frame(f"SELECT * EXCLUDE (snapshot, row_no) FROM {where}", [number])
 
 
 def _close(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> None:

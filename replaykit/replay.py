@@ -161,7 +161,7 @@ class Replay:
         return f"Replay({', '.join([*parts, count(len(self.violations), 'violation'), self.verdict.status])})"
 
     def _repr_html_(self) -> str:
-        from replaykit.results import replay_html
+        from replaykit.replay_html import replay_html
 
         return replay_html(self)
 

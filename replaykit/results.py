@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from replaykit.messages import looked_at
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from replaykit.outcomes import Effect, Emission, Episode, TickRecord
     from replaykit.problems import Problem
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
     from replaykit.violations import Violations
 
 __all__ = [
@@ -29,7 +27,6 @@ __all__ = [
     "event_steps",
     "metrics_frame",
     "problems_frame",
-    "replay_html",
     "steps_table",
     "violations_frame",
 ]
@@ -207,12 +204,3 @@ def event_steps(recording: Recording, plan: Plan) -> pa.Table:
     *columns, order = rows.columns
     values = [step, pa.repeat("event", len(rows)), *columns, applied, pa.nulls(len(rows), pa.int64()), order]
     return pa.table(values, names=names)
-
-
-def replay_html(run: Replay) -> str:
-    """Return a bounded summary of a replay: the verdict, then the first actions, violations and problems."""
-    from replaykit.display import table_html
-
-    head = f"<p><b>{escape(repr(run))}</b><br>{escape(run.verdict.sentence)}</p>"
-    parts = [("actions", run.actions), ("violations", run.violations), ("problems", run.problems)]
-    return head + "".join(table_html(frame, caption=name, limit=10) for name, frame in parts if len(frame))

@@ -131,5 +131,10 @@ class RecordedSnapshot:
             )
         return self._recording._state_frame(table, self.number)
 
+    def _repr_html_(self) -> str:
+        from replaykit.recording_html import snapshot_html
+
+        return snapshot_html(self)
+
     def __repr__(self) -> str:
         return f"RecordedSnapshot({self.number}, {show_time(self.at)}, after event {self.after_position:,})"

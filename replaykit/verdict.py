@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from replaykit.agreement import CELLS, CHECKS, against_snapshot, against_ticks
+from replaykit.display import brief, note_html, table_html
 from replaykit.errors import show_time
 from replaykit.global_order import INPUTS, next_input
 
@@ -38,14 +38,15 @@ class Verdict:
     """Why the replay is only approximate."""
 
     def __repr__(self) -> str:
-        return f"Verdict({self.status}: {self.sentence})"
+        return brief("Verdict", str(self))
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.sentence}"
 
     def _repr_html_(self) -> str:
-        from replaykit.display import table_html
-
-        head = f"<p><b>{escape(self.status)}</b>: {escape(self.sentence)}</p>"
-        tables = [("compared with", self.checks), ("differing cells", self.cells)]
-        return head + "".join(table_html(frame, caption=name, limit=20) for name, frame in tables if len(frame))
+        tables = [("Compared with", self.checks, ".checks"), ("Differing cells", self.cells, ".cells")]
+        shown = [table_html(frame, caption=name, limit=20, more=more) for name, frame, more in tables if len(frame)]
+        return "\n".join([note_html(f"Verdict: {self.status}. {self.sentence}", 2_000), *shown])
 
 
 def judge(run: Replay) -> Verdict:

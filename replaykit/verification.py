@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from replaykit.agreement import CELLS, CHECKS, against_snapshot, against_ticks
+from replaykit.display import brief, note_html, table_html
 from replaykit.errors import QueryError, VerdictError
 from replaykit.inputs import make_plan
 from replaykit.reconciler import reconciler_of
@@ -51,15 +51,15 @@ class Verification:
     """Whether every comparison agreed, and there was at least one."""
 
     def __repr__(self) -> str:
-        return f"Verification({self.sentence})"
+        return brief("Verification", self.sentence)
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def _repr_html_(self) -> str:
-        from replaykit.display import table_html
-
-        tables = [("comparisons", self.table), ("differing cells", self.cells)]
-        return f"<p>{escape(self.sentence)}</p>" + "".join(
-            table_html(frame, caption=name, limit=50) for name, frame in tables if len(frame)
-        )
+        tables = [("Comparisons", self.table, ".table"), ("Differing cells", self.cells, ".cells")]
+        shown = [table_html(frame, caption=name, limit=50, more=more) for name, frame, more in tables if len(frame)]
+        return "\n".join([note_html(self.sentence, 2_000), *shown])
 
     def raise_for_verdict(self) -> Verification:
         """Return this if every comparison agreed; otherwise raise a VerdictError."""

@@ -145,6 +145,16 @@ class Violations(pd.DataFrame):
         taken = [one.rows.assign(reason=one.reason, predicate=one.predicate) for one in self._mutes if len(one.rows)]
         return pd.concat(taken or [pd.DataFrame(self[:0]).assign(reason="", predicate="")], ignore_index=True)
 
+    @property
+    def sentence(self) -> str:
+        """How many there are, of how many invariants and how many of them open, as far as the columns tell; no stop."""
+        parts = [count(len(self), "violation")]
+        if len(self) and "invariant" in self.columns:
+            parts[0] += f" of {count(self['invariant'].nunique(), 'invariant')}"
+        if len(self) and "closed_at" in self.columns:
+            parts.append(f"{int(self['closed_at'].isna().sum()):,} still open")
+        return ", ".join(parts)
+
     def __repr__(self) -> str:
         return "\n".join([super().__repr__(), *self._notes()])
 
@@ -152,7 +162,8 @@ class Violations(pd.DataFrame):
         if "violation" not in self.columns:  # some of the columns, or what pandas made of them
             table: str | None = super()._repr_html_()  # type: ignore[misc]
         else:
-            table = table_html(pd.DataFrame(self), limit=50, more=".iloc[50:], .to_csv()")
+            rows = table_html(pd.DataFrame(self), caption="Violations", limit=50, more=".iloc[50:], .to_csv()")
+            table = f"{note_html(self.sentence + '.')}\n{rows}"
         return None if table is None else "\n".join([table, *map(note_html, self._notes())])
 
     def _notes(self) -> list[str]:

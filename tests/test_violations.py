@@ -411,7 +411,7 @@ def test_mutes_accumulate_and_are_shown():
     assert muted["entity"].tolist() == ["b"]
     assert repr(muted).splitlines()[-3:] == notes
     html = muted._repr_html_()
-    assert re.findall(r"<p[^>]*>(.*?)</p>", html)[0] == "muted: 2 ticks in 1 episode: mayors &lt;b&gt;"
+    assert re.findall(r"<p[^>]*>(.*?)</p>", html)[1] == "muted: 2 ticks in 1 episode: mayors &lt;b&gt;"
     assert html == three().mute({"entity": "a"}, "mayors <b>").mute("ticks > 2").mute({"entity": "zz"})._repr_html_()
     assert muted[["entity"]]._repr_html_().count("muted: ") == 3
 

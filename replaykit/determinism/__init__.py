@@ -109,8 +109,9 @@ class Determinism:
         from replaykit.display import show_text, table_html
 
         head = f"<p><b>{escape(repr(self))}</b><br>{escape(show_text(self.sentence, 500))}</p>"
-        parts = [("findings", self.findings), ("unchecked", self.unchecked)]
-        return head + "".join(table_html(frame, caption=name, limit=20) for name, frame in parts if len(frame))
+        parts = [("Findings", self.findings, ".findings"), ("Unchecked", self.unchecked, ".unchecked")]
+        shown = [table_html(frame, caption=name, limit=20, more=more) for name, frame, more in parts if len(frame)]
+        return "\n".join([head, *shown])
 
     def raise_for_determinism(self) -> Determinism:
         """Return this if nothing was found; otherwise raise a VerdictError that names the first finding."""

@@ -18,6 +18,7 @@ from replaykit.diff.options import options_of
 from replaykit.diff.rows import private_cursor
 from replaykit.diff.sources import source_of, tables_of, with_index_names
 from replaykit.diff.tables import TablesDiff
+from replaykit.display import brief
 from replaykit.errors import KeyDiffError, QueryError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Diff:
         return len(self._found.added) + len(self._found.removed) + len(self._found.before)
 
     def __repr__(self) -> str:
-        return f"Diff({self.summary})"
+        return brief("Diff", self.summary)
 
     def __str__(self) -> str:
         return self.summary

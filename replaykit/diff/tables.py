@@ -69,12 +69,17 @@ class TablesDiff:
         )
 
     @property
+    def count(self) -> str:
+        """How many rows differ in how many tables, in words."""
+        return show.tables_count(self.tables)
+
+    @property
     def summary(self) -> str:
         """One line: how many rows differ in which tables."""
         return show.tables_summary(self.tables, self.tables_added, self.tables_removed)
 
     def __repr__(self) -> str:
-        return f"TablesDiff({show.tables_count(self.tables)})"
+        return f"TablesDiff({self.count})"
 
     def __str__(self) -> str:
         return self.summary

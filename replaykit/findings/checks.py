@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from replaykit.display import count, note_html, table_html
 from replaykit.errors import QueryError, VerdictError, excerpt, show_time
 from replaykit.findings.episodes import build_episodes, log_moments
 from replaykit.findings.mentions import order_of
@@ -45,17 +46,21 @@ class Check:
         return len(self.frame)
 
     def __repr__(self) -> str:
-        return f"Check({self.name!r}, {len(self.frame):,} episodes over {self.looked:,} {self.over})"
+        return f"Check({excerpt(self.name)}, {count(len(self.frame), 'episode')} over {self._looked})"
+
+    @property
+    def _looked(self) -> str:
+        return count(self.looked, self.over.removesuffix("s"))
 
     @property
     def sentence(self) -> str:
         """The finding in one sentence."""
         if not len(self.frame):
-            return f"{self.name}: holds over {self.looked:,} {self.over}."
+            return f"{self.name}: holds over {self._looked}."
         still = int(self.frame["closed_at"].isna().sum())
         first = self.frame["opened_at"].iloc[0].to_pydatetime()
         return (
-            f"{self.name}: {len(self.frame):,} episodes of breach over {self.looked:,} {self.over}, "
+            f"{self.name}: {count(len(self.frame), 'episode')} of breach over {self._looked}, "
             f"the first from {show_time(first)}, {still:,} still open at the end."
         )
 
@@ -65,11 +70,9 @@ class Check:
             raise VerdictError(self.sentence)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        from replaykit.display import table_html
-
-        return f"<p>{escape(self.sentence)}</p>\n" + table_html(self.frame, limit=50, more=".frame")
+        return "\n".join(
+            [note_html(self.sentence), table_html(self.frame, caption="Episodes", limit=50, more=".frame")]
+        )
 
 
 def check(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from replaykit.display import count, note_html, table_html
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.findings.frame_times import column_times, moment_in, need_columns
 
@@ -48,7 +49,8 @@ class Rewound:
         return len(self.frame)
 
     def __repr__(self) -> str:
-        return f"Rewound({len(self.frame):,} rows at {show_time(self.at)}, {len(self.misses):,} uncertain cells)"
+        uncertain = count(len(self.misses), "uncertain cell")
+        return f"Rewound({count(len(self.frame), 'row')} at {show_time(self.at)}, {uncertain})"
 
     @property
     def sentence(self) -> str:
@@ -59,11 +61,8 @@ class Rewound:
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        from replaykit.display import table_html
-
-        parts = [f"<p>{escape(self.sentence)}</p>", table_html(self.frame, limit=20, more=".frame")]
+        rows = table_html(self.frame, caption=f"Rows as of {show_time(self.at)}", limit=20, more=".frame")
+        parts = [note_html(self.sentence), rows]
         if len(self.misses):
             parts.append(table_html(self.misses, caption="Uncertain cells", limit=20, more=".misses"))
         return "\n".join(parts)

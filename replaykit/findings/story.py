@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from replaykit.display import count, note_html, show_text, table_html
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.findings.changed_rows import state_columns
 from replaykit.findings.mentions import Names, log_columns, mentions_sql, names_for
@@ -38,7 +39,7 @@ class Story:
         return len(self.frame)
 
     def __repr__(self) -> str:
-        return f"Story({excerpt(self.entity)}, {len(self.frame):,} entries)"
+        return f"Story({excerpt(self.entity)}, {count(len(self.frame), 'entry')})"
 
     @property
     def folded(self) -> pd.DataFrame:
@@ -54,21 +55,15 @@ class Story:
     @property
     def sentence(self) -> str:
         """The story's extent in one sentence."""
-        from replaykit.display import show_text
-
         counts = self.frame["source"].value_counts().sort_index()
         parts = ", ".join(f"{number:,} from {source}" for source, number in counts.items())
         first, last = (self.frame["at"].iloc[place].to_pydatetime() for place in (0, -1))
-        return (
-            f"{show_text(self.entity)}: {len(self.frame):,} entries, {parts}; {show_time(first)} to {show_time(last)}."
-        )
+        entries = f"{count(len(self.frame), 'entry')}, {parts}"
+        return f"{show_text(self.entity)}: {entries}; {show_time(first)} to {show_time(last)}."
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        from replaykit.display import table_html
-
-        return f"<p>{escape(self.sentence)}</p>\n" + table_html(self.folded, limit=100, more=".folded; all in .frame")
+        told = table_html(self.folded, caption="In order", limit=100, more=".folded; all in .frame")
+        return "\n".join([note_html(self.sentence), told])
 
 
 def story(recording: Recording, entity: object, *, names: Names = None) -> Story:

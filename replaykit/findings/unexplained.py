@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from replaykit.display import count, note_html, table_html
 from replaykit.errors import QueryError
 from replaykit.findings.changed_rows import changed_sql, state_columns, tables_with_keys
 from replaykit.findings.mentions import Names, is_number, log_columns, mentions_sql, names_for, order_of
@@ -49,7 +50,7 @@ class Unexplained:
         return len(self.unnamed)
 
     def __repr__(self) -> str:
-        return f"Unexplained({len(self.frame):,} changed rows, {len(self):,} named by nothing)"
+        return f"Unexplained({count(len(self.frame), 'changed row')}, {len(self):,} named by nothing)"
 
     @cached_property
     def unnamed(self) -> pd.DataFrame:
@@ -71,7 +72,7 @@ class Unexplained:
         total = _summarise("", self.frame)
         tables = sorted(set(self.frame["table"]))
         what = f"of {tables[0]} " if len(tables) == 1 else f"of {len(tables)} state tables " if tables else ""
-        text = f"{len(self.frame):,} rows {what}changed between {self.snapshots:,} snapshots"
+        text = f"{count(len(self.frame), 'row')} {what}changed between {self.snapshots:,} snapshots"
         if not len(self.frame):
             return text + "."
         named = [f"{total['events']:,} are named by events"]
@@ -83,11 +84,7 @@ class Unexplained:
         return f"{text}: {', '.join(named)}, {len(self):,} by nothing that was recorded.{skipped}"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        from replaykit.display import table_html
-
-        parts = [f"<p>{escape(self.sentence)}</p>", table_html(self.summary, caption="By state table")]
+        parts = [note_html(self.sentence, 2_000), table_html(self.summary, caption="By state table", more=".summary")]
         if len(self):
             parts.append(table_html(self.unnamed, caption="Named by nothing", limit=50, more=".unnamed, all in .frame"))
         return "\n".join(parts)
