@@ -18,7 +18,9 @@ The story of one event through the house:
             v
         Replay                actions, violations, problems, diff, at(x) (replay.py, results.py); its verdict.py
             |
-        diff/, determinism/, plots.py, widgets/
+        diff/, determinism/, plots.py
+            |  views/         tables of a recording or a replay; looks.py, focus.py, histogram.py
+        widgets/          the explorer, which shows those
 
 ``replaying.py`` is one replay from base to result, ``workspace.py`` its SQL side, ``connection.py`` opens DuckDB,
 ``verdict.py``, ``divergence.py`` and ``verification.py`` say how far to trust it, ``violations.py`` and ``measured.py``
@@ -62,7 +64,7 @@ from replaykit.window import Window
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from replaykit.widgets.panel import Panel
+    from replaykit.widgets.explorer import Explorer
 
 __version__ = "0.1.0"
 
@@ -97,10 +99,10 @@ __all__ = [
     "WindowError",
     "as_of",
     "diff",
+    "explore",
     "latest",
     "load",
     "open",
-    "panel",
     "per_kind",
     "replay",
     "rewind",
@@ -110,26 +112,32 @@ __all__ = [
 ]
 
 
-def panel(
+def explore(
     recording: Recording,
     reconciler: Reconciler | ModuleType | None = None,
     *,
     window: Window | None = None,
     names: tuple[str, str] = ("recording", "reconciler"),
     **options: object,
-) -> Panel:
-    """Return a panel to choose a window by hand, replay it and look; see `replaykit.widgets.panel.Panel`.
+) -> Explorer:
+    """Return an explorer: choose a window by hand, replay it, look at it from every side, copy what is seen as code.
 
     Parameters
     ----------
     reconciler
-        The rules to replay. None only looks at what was recorded.
+        The rules to replay, or a module that holds them. None only looks at what was recorded.
     window
         The window to begin with; None is the whole recording.
     names
-        What your code calls the recording and the reconciler, for the call that the panel shows.
+        What your code calls the recording and the reconciler, for the code that the explorer shows.
     options
         Further arguments of `replay`: ``ticks``, ``actions``, ``base``, ``params``, ``on_error``.
+
+    Returns
+    -------
+    Explorer
+        Display it as the last line of a cell. Its ``window``, ``focus``, ``view``, ``run`` and ``code`` are plain
+        values; see `replaykit.widgets.explorer.Explorer`.
 
     Raises
     ------
@@ -137,7 +145,7 @@ def panel(
         ipywidgets is not installed; the message says what to install.
     """
     try:
-        from replaykit.widgets.panel import Panel
+        from replaykit.widgets.explorer import Explorer
     except ImportError as exc:
-        raise ImportError("rk.panel needs ipywidgets: pip install 'replaykit[notebook]'") from exc
-    return Panel(recording, reconciler, window=window, names=names, **options)
+        raise ImportError("rk.explore needs ipywidgets: pip install 'replaykit[notebook]'") from exc
+    return Explorer(recording, reconciler, window=window, names=names, **options)

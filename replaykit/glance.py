@@ -91,11 +91,13 @@ class Glance:
         text = f"{' and '.join(parts)} in {show_value(end - start)} from {_offset(start - first)}"
         if self.events_in:
             return f"{text}."
-        before, after = self._nearest()
+        before, after = self.nearest
         near = [show_time(at) for at in (before, after) if at is not None]
         return f"{text}; the nearest events are at {' and '.join(near)}."
 
-    def _nearest(self) -> tuple[datetime | None, datetime | None]:
+    @property
+    def nearest(self) -> tuple[datetime | None, datetime | None]:
+        """The last event before the window and the first behind it, naive UTC; None where there is none."""
         query = "SELECT max(occurred_at) FILTER (occurred_at < $start), min(occurred_at) FILTER (occurred_at >= $end)"
         ((before, after),) = self.recording._fetch(f"{query} FROM events", self._bounds)
         return before, after
@@ -104,7 +106,8 @@ class Glance:
         from replaykit.display import note_html, table_html
 
         parts = [note_html(self.sentence), table_html(self.kinds, caption="Kinds", limit=20, more=".kinds")]
-        parts.append(table_html(self.first_events(20), caption="First events", limit=20, more=".events"))
+        first = self.first_events(20)
+        parts.append(table_html(first, caption="First events", limit=20, more=".events", total=len(self)))
         return "\n".join(parts)
 
 

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from replaykit.diff import Diff
     from replaykit.diff.match import Comparison
 
-__all__ = ["html", "json_object", "json_text", "row_texts", "summary", "tables_count", "tables_html", "tables_summary"]
+__all__ = [
+    "arrow",
+    "html",
+    "json_object",
+    "json_text",
+    "row_texts",
+    "summary",
+    "tables_count",
+    "tables_html",
+    "tables_summary",
+]
 
 _ROWS = 200
 _COLUMNS = 30
@@ -115,12 +125,12 @@ def _changed_rows(
             paths = found.paths.get((row, place_of.get(name, -1)))
             # An unchanged column is folded in a changed row, an unchanged cell of a changed column is its context.
             unchanged = show_value(cells[name][0][row], 60) if name in cells else "·"
-            texts.append(_arrow(cells[name][0][row], cells[name][1][row], paths) if differs else unchanged)
+            texts.append(arrow(cells[name][0][row], cells[name][1][row], paths) if differs else unchanged)
         rows.append(texts)
     return rows
 
 
-def _arrow(old: object, new: object, paths: list[tuple[str, object, object]] | None) -> str:
+def arrow(old: object, new: object, paths: list[tuple[str, object, object]] | None) -> str:
     """Return old → new; of long texts the part around the first difference, of JSON each changed path."""
     if paths:
         return show_text("; ".join(f"{path}: {show_value(a, 40)} → {show_value(b, 40)}" for path, a, b in paths), 240)

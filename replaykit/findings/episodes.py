@@ -80,6 +80,8 @@ def build_episodes(
     end: int | None = None,
     ticks: pd.DataFrame | None = None,
     pause: timedelta | None = None,
+    repeats: str | None = None,
+    interval: timedelta | None = None,
 ) -> pd.DataFrame:
     """Join observations of the same key in neighbouring ticks into episodes.
 
@@ -98,6 +100,9 @@ def build_episodes(
         ``tick`` and ``at`` of the moments looked at, for ``closed_at``; None takes those with an observation.
     pause
         Close an episode by time instead: when it was not seen for longer than this.
+    repeats
+        A column that says in how many ticks right after its own an observation was made again; `interval` is the time
+        between two of those.
 
     Returns
     -------
@@ -120,14 +125,17 @@ def build_episodes(
     same = order.groupby(key, sort=False, dropna=False).ngroup().to_numpy() if key else np.zeros(len(order), np.int64)
     place = np.argsort(same, kind="stable")
     order, same = order.iloc[place].reset_index(drop=True), same[place]
-    opens = _opens(order, same, clean_ticks, pause)
+    again = np.zeros(len(order), np.int64) if repeats is None else order.pop(repeats).to_numpy()
+    opens = _opens(order, same, clean_ticks, pause, again)
     starts = np.flatnonzero(opens)
     stops = np.append(starts[1:], len(order))[: len(starts)] - 1
     first, last = order.iloc[starts].reset_index(drop=True), order.iloc[stops].reset_index(drop=True)
+    seen_at = last["at"] if interval is None else last["at"] + np.timedelta64(interval) * again[stops]
     frame = first[key].assign(
-        opened_tick=first["tick"], opened_at=first["at"], last_tick=last["tick"], last_at=last["at"]
+        opened_tick=first["tick"], opened_at=first["at"], last_tick=last["tick"] + again[stops], last_at=seen_at
     )
-    frame = _closed(frame, looked, clean_ticks, end, pause).assign(ticks=stops - starts + 1)
+    total = np.append(0, np.cumsum(again + 1))
+    frame = _closed(frame, looked, clean_ticks, end, pause).assign(ticks=total[stops + 1] - total[starts])
     others = [name for name in order.columns if name not in ("tick", "at", *key)]
     frame[[f"{name}_" if name in _FIXED else name for name in others]] = first[others]
     return frame.sort_values(["opened_tick", *key], kind="stable", key=_sortable).reset_index(drop=True)
@@ -143,14 +151,14 @@ def _check_key(columns: list[str], key: list[str]) -> None:
             )
 
 
-def _opens(order: pd.DataFrame, same: Any, clean_ticks: int, pause: timedelta | None) -> Any:
+def _opens(order: pd.DataFrame, same: Any, clean_ticks: int, pause: timedelta | None, again: Any) -> Any:
     """Return which observations, sorted by key and tick, open an episode."""
     import numpy as np
 
     opens = np.ones(len(order), dtype=bool)
     if pause is None:
         ticks = order["tick"].to_numpy()
-        opens[1:] = (same[1:] != same[:-1]) | (ticks[1:] - ticks[:-1] > clean_ticks)
+        opens[1:] = (same[1:] != same[:-1]) | (ticks[1:] - ticks[:-1] - again[:-1] > clean_ticks)
     else:
         times = order["at"].to_numpy()
         opens[1:] = (same[1:] != same[:-1]) | (times[1:] - times[:-1] > np.timedelta64(pause))

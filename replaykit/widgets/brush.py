@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -17,6 +16,7 @@ from replaykit.histogram import Histograms
 from replaykit.instants import ends_of, log_times, micros, moment, window_of
 from replaykit.widgets.bars import Marks, bars
 from replaykit.widgets.moves import KEYS, Ground, clipped, moved
+from replaykit.widgets.parts import CSS, ESM
 from replaykit.widgets.shown import sentence
 from replaykit.window import Window, parse_time
 
@@ -57,8 +57,9 @@ class TimeBrush(anywidget.AnyWidget):
     An exception in between is in `problem`, which the browser shows, and in `error`.
     """
 
-    _esm = Path(__file__).with_name("brush.js")
-    _css = Path(__file__).with_name("brush.css")
+    _esm = ESM
+    _css = CSS
+    part = t.Unicode("brush").tag(sync=True)
 
     window = _window()
     """The window chosen, half-open; set it to move it, or to None for all. It is None only without events."""
@@ -90,6 +91,7 @@ class TimeBrush(anywidget.AnyWidget):
         self._by_hand = False
         self._run: Replay | None = None
         self._followers: list[Callable[[Window], object]] = []
+        self._listeners: list[Callable[[str, int, int], object]] = []
         self._marks = Marks()
         super().__init__()
         self.events = Histograms(recording)
@@ -140,6 +142,10 @@ class TimeBrush(anywidget.AnyWidget):
         What it raises is shown in the brush and does not undo the move.
         """
         self._followers.append(callback)
+
+    def observe_cells(self, callback: Callable[[str, int, int], object]) -> None:
+        """Call `callback` with a grid's label, row and column when a cell of a grid beside the brush was clicked."""
+        self._listeners.append(callback)
 
     def set_marks(self, name: str, times: Iterable[Any]) -> None:
         """Mark times, naive UTC, under a name of your choice, in place of those it had; none removes the marks."""
@@ -260,8 +266,12 @@ class TimeBrush(anywidget.AnyWidget):
         close = self._marks.nearest(at, int(content["reach"]))
         self.focus = moment(min(close or events or [at], key=lambda near: (abs(near - at), near)))
 
+    def _cell(self, content: Mapping[str, Any]) -> None:
+        for listener in self._listeners:
+            listener(str(content["grid"]), int(content["row"]), int(content["column"]))
+
     def __repr__(self) -> str:
         return "TimeBrush(no events)" if self.span is None else f"TimeBrush({self.window!r})"
 
 
-_REQUESTS = {"window": "_dragged", "key": "_pressed", "zoom": "_zoomed", "focus": "_clicked"}
+_REQUESTS = {"window": "_dragged", "key": "_pressed", "zoom": "_zoomed", "focus": "_clicked", "cell": "_cell"}

@@ -1,4 +1,4 @@
-"""The plain Python call that gives what a panel shows."""
+"""The plain Python call that gives what an explorer shows."""
 
 from __future__ import annotations
 
@@ -6,25 +6,42 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from replaykit.errors import QueryError
+from replaykit.inputs import make_plan
 from replaykit.snapshot import RecordedSnapshot
 
 if TYPE_CHECKING:
+    from replaykit.reconciler import Reconciler
+    from replaykit.replay import Replay
     from replaykit.window import Window
 
-__all__ = ["glance_call", "replay_call"]
-
-
-def glance_call(recording: str, window: Window) -> str:
-    """Return the call that looks at a window."""
-    return f"import replaykit as rk\nfrom replaykit.glance import glance\n\nglance({recording}, rk.{window!r})\n"
+__all__ = ["options_of", "replay_call"]
 
 
 def replay_call(recording: str, reconciler: str, window: Window, options: Mapping[str, Any]) -> str:
     """Return the call that replays a window; `recording` and `reconciler` are the caller's names for them."""
     given = [f"    {name}={_written(value, recording)},\n" for name, value in options.items()]
-    body = f"run = rk.replay(\n    {recording},\n    {reconciler},\n    rk.{window!r},\n{''.join(given)})\nrun\n"
-    imports = "from datetime import timedelta\n\n" if "timedelta(" in body else ""
-    return f"{imports}import replaykit as rk\n\n{body}"
+    return f"run = rk.replay(\n    {recording},\n    {reconciler},\n    rk.{window!r},\n{''.join(given)})\n"
+
+
+def options_of(run: Replay, reconciler: Reconciler) -> dict[str, Any]:
+    """Return the options of `replaykit.replay` that gave a result, those that are not its defaults.
+
+    Raises
+    ------
+    QueryError
+        The replay began from a state that no code can name.
+    """
+    given = {**run.settings, "ticks": run.settings["ticks"].interval or run.settings["ticks"].mode}
+    defaults = {"ticks": "end", "actions": "collect", "on_error": "raise"}
+    found: dict[str, Any] = {name: given[name] for name, default in defaults.items() if given[name] != default}
+    base = run.plan.base
+    if base.name == "the given snapshot":
+        raise QueryError("That replay began from a snapshot of no recording, so there is no call that repeats it.")
+    if base.name != make_plan(run.recording, run.window, "nearest").base.name:
+        found["base"] = "empty" if base.number is None else run.recording.snapshot(base.number)
+    differing = {name: value for name, value in run.reconciler.params.items() if reconciler.params.get(name) != value}
+    return found | ({"params": differing} if differing else {})
 
 
 def _written(value: Any, recording: str) -> str:

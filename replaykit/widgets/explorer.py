@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as ipw
-
 from replaykit.background import Cancelled
-from replaykit.display import note_html
-from replaykit.errors import QueryError, WindowError, show_time
+from replaykit.errors import QueryError, WindowError
 from replaykit.estimate import estimate
-from replaykit.glance import glance
-from replaykit.looks import PAGE, RECORDED, VIEWS, Choice, evaluated, expression, imports
+from replaykit.focus import Focus
+from replaykit.looks import RECORDED, REPLAYED, Choice, expression, imports
 from replaykit.reconciler import reconciler_of
 from replaykit.replay import replay
-from replaykit.widgets.brush import TimeBrush
-from replaykit.widgets.calls import glance_call, replay_call
+from replaykit.views.standing import step_sentence
+from replaykit.widgets.calls import options_of, replay_call
+from replaykit.widgets.frame import Frame
+from replaykit.widgets.hands import Hands
 from replaykit.widgets.pages import Pages
-from replaykit.widgets.running import Running
-from replaykit.widgets.shown import banner, sentence
-from replaykit.window import Window
+from replaykit.widgets.shown import details, sentence
+from replaykit.widgets.standing import standing
+from replaykit.widgets.tables import Tables, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from types import ModuleType
 
-    from replaykit.focus import Focus
     from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
     from replaykit.replay import Replay
+    from replaykit.window import Window
 
 __all__ = ["Explorer"]
 
@@ -50,8 +47,8 @@ class Explorer:
 
     Notes
     -----
-    `window`, `focus` and `view` are plain values, to be read and set from a cell; every part follows. `code` is at any
-    moment the Python that gives the same run and the same table without the widget.
+    `window`, `focus`, `view` and `run` are plain values, to be read and set from a cell; every part follows. `code` is
+    at any moment the Python that gives the same run and the same table without the widget.
     """
 
     def __init__(
@@ -65,81 +62,70 @@ class Explorer:
     ) -> None:
         self.recording = recording
         self.reconciler = None if reconciler is None else reconciler_of(reconciler)
-        self.run: Replay | None = None
-        """The last replay that ran to its end; None before the first."""
         self.error: BaseException | None = None
         """Why the last thing asked for could not be done; None if it could."""
         self._names, self._options, self._ran = names, options, ""
-        span = recording.span
-        if span is None:
-            raise WindowError("The recording holds no events, so there is nothing to explore; see recording.report.")
-        self._choice = Choice(window=(window or span).within(span))
-        self.banner, self.about = ipw.HTML(), ipw.HTML()
-        self.brush = TimeBrush(recording, self._choice.window)
-        self.running = Running("Replay", self._replay, self._done, self._fail)
-        views = tuple(VIEWS) if self.reconciler is not None else RECORDED
-        self.pages = Pages(recording, self.reconciler, views)
-        self.widget = self._laid_out()
-        self._listen()
+        self._run: Replay | None = None
+        self._choice: Choice | None = None
+        self._tables = Tables(recording, names[0], self._turned)
+        self._hands = Hands(self)
+        self.pages = Pages(*self._offered(), self._hands.chosen, self._hands.picked)
+        """The views as tabs: ``tables`` and ``bound`` controls by view, ``scrubber``."""
+        work = None if self.reconciler is None else self._replay
+        calls: dict[str, Any] = {"done": self._done, "failed": self._fail, "began": self._stand}
+        ticks = options.get("ticks", "end")
+        self.frame = Frame(recording, self.pages.widget, self._hands.chosen, ticks, work, **calls)
+        """The widgets around them: ``brush``, ``start``, ``end``, ``filters``, ``ticks``, ``running``, ``banner``."""
+        self.widget = self.frame.widget
+        """Everything, to be put into a layout of your own."""
+        if (span := recording.span) is not None:
+            self._choice = Choice(window=(window or span).within(span))
+            self.frame.brush.observe_cells(self.pages.cell)
         self.refresh()
 
-    def _laid_out(self) -> Any:
-        wide = ipw.Layout(width="auto")
-        self.start = ipw.Text(description="From", tooltip="First instant inside the window, UTC")
-        self.end = ipw.Text(description="To", tooltip="First instant after the window, UTC")
-        for text in (self.start, self.end):
-            text.continuous_update = False
-            text.layout.width, text.style.description_width = "290px", "40px"
-        typed = ipw.HBox([self.start, self.end, self.about], layout=ipw.Layout(flex_flow="row wrap"))
-        self.code_area = ipw.Textarea(
-            tooltip="The code that gives this table: select all, copy, paste into a cell",
-            layout=ipw.Layout(width="auto", height="11em"),
-        )
-        code = ipw.Accordion([self.code_area], titles=["Copy as code"], layout=wide)
-        parts = [self.banner, self.brush, typed]
-        parts += [self.running.widget] if self.reconciler is not None else []
-        return ipw.VBox([*parts, self.pages.widget, code], layout=wide)
+    def _offered(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the views and the state tables there are to look at."""
+        if self.reconciler is None:
+            return RECORDED, ()
+        return REPLAYED, tuple(self.reconciler.tables)
 
-    def _listen(self) -> None:
-        self.brush.observe_window(lambda window: self._follow(partial(self._move_to, window)))
-        for text in (self.start, self.end):
-            text.observe(lambda _: self._follow(self._typed), "value")
-        self.pages.listen(lambda change: self._follow(partial(self._chosen, change)), self._picked)
+    @property
+    def choice(self) -> Choice:
+        """What is chosen in the controls; after setting a field of it, call `refresh`.
 
-    def _follow(self, action: Callable[[], None]) -> None:
-        """Do what a person asked for; an exception is shown in the panel, since nobody would see it elsewhere."""
-        if self._moving:
-            return
-        try:
-            self.error = None
-            action()
-        except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - as said
-            self._fail(exc)
-
-    _moving = False
+        Raises
+        ------
+        WindowError
+            The recording holds no events.
+        """
+        if self._choice is None:
+            raise WindowError("The recording holds no events, so there is nothing to explore; see recording.report.")
+        return self._choice
 
     @property
     def window(self) -> Window:
         """The window; set it to move everything."""
-        return self._choice.window
+        return self.choice.window
 
     @window.setter
     def window(self, window: Window) -> None:
-        span = self.recording.span
-        self._choice.window = window.within(span)
-        self._choice.offset = 0
+        self.choice.window = window.within(self.recording.span)
+        self.choice.offset = 0
         self.refresh()
 
     @property
     def focus(self) -> Focus:
         """The time, entity and event that every view looks at; set it to move them."""
-        return self._choice.focus
+        return self.choice.focus
 
     @focus.setter
     def focus(self, focus: Focus) -> None:
-        self._choice.focus = focus
-        if focus.time is not None and self.run is not None:
-            self._choice.step = self._step_at(focus)
+        before, self.choice.focus = self.choice.focus, focus
+        if self.run is not None:
+            if (focus.time, focus.event) != (before.time, before.event):
+                self.choice.step = self._step_at(focus)
+            if focus.entity not in (None, before.entity):
+                self.choice.table = table_of(self.run, self.choice)
         self.refresh()
 
     @property
@@ -153,120 +139,143 @@ class Explorer:
         self.refresh()
 
     @property
+    def run(self) -> Replay | None:
+        """The last replay that ran to its end, None before the first; set it to look at one made elsewhere."""
+        return self._run
+
+    @run.setter
+    def run(self, run: Replay) -> None:
+        if self.reconciler is None:
+            raise QueryError("This explorer has no views for replays: give rk.explore a reconciler.")
+        if run.recording is not self.recording:
+            raise QueryError("That replay is of another recording; explore that one.")
+        self._options = options_of(run, self.reconciler)
+        self._take(self._call(run.window), run)
+        self.window = run.window
+
+    @property
+    def running(self) -> bool:
+        """Whether a replay is under way."""
+        return self.frame.running.task is not None
+
+    @property
     def stale(self) -> bool:
         """Whether the window or the options have changed since the replay shown."""
-        return self.run is not None and self._ran != self._call()
+        return self.run is not None and self._ran != self._call(self.window)
 
     @property
     def code(self) -> str:
-        """The Python that gives the same run and the table of the open view."""
-        text = expression(self.view, self.recording, self._choice, self._names[0])
-        if "run" not in text or self.reconciler is None:
-            return f"{imports(text)}{text}\n" if text else glance_call(self._names[0], self.window)
-        return f"{imports(text)}{self._call().removesuffix(f'{chr(10)}run{chr(10)}')}\n{text}\n"
+        """The Python that gives the replay shown and the table of the open view."""
+        if self._choice is None:
+            return f"{self._names[0]}.report\n"
+        if self.view in RECORDED:
+            shown = expression(self.view, self.choice, self._names[0])
+            shown = f"{self._names[0]}.kinds" if self.view == "Story" and self.focus.entity is None else shown
+            return f"{imports(shown)}{shown}\n"
+        call = self._ran or self._call(self.window)
+        shown = "run" if self.run is None else expression(self.view, self.choice, self._names[0])
+        return f"{imports(call + shown)}{call}{shown}\n"
 
-    def _call(self) -> str:
-        return replay_call(*self._names, self.window, self._options)
+    @property
+    def options(self) -> dict[str, Any]:
+        """Further arguments of `replaykit.replay`; after changing them, call `refresh`."""
+        return self._options
+
+    def _call(self, window: Window) -> str:
+        return replay_call(*self._names, window, self._options)
 
     def replay(self, *, wait: bool = True) -> Replay | None:
-        """Replay the window; returns the result if waited for."""
-        self.running.start(wait=wait)
+        """Replay the window aside; if waited for, return the result or raise what went wrong."""
+        if self.reconciler is None:
+            raise QueryError("There are no rules to replay: give rk.explore a reconciler.")
+        self.error = None
+        self.frame.running.start(wait=wait)
+        if wait and self.error is not None:
+            raise self.error
         return self.run
 
     def cancel(self) -> None:
         """Stop the replay that runs; the last result stays."""
-        self.running.cancel()
+        self.frame.running.cancel()
 
     def _replay(self) -> tuple[str, Replay]:
-        call = self._call()
         assert self.reconciler is not None
-        return call, replay(self.recording, self.reconciler, self.window, **self._options)
+        call, window, options = self._call(self.window), self.window, dict(self._options)
+        return call, replay(self.recording, self.reconciler, window, **options)
 
     def _done(self, found: tuple[str, Replay]) -> None:
         self.error = None
-        self._ran, self.run = found
-        self._choice.step = self.run.after_step
-        self.brush.run = self.run
+        self._take(*found)
         self.refresh()
+
+    def _take(self, call: str, run: Replay) -> None:
+        first, self._ran, self._run = self._run is None, call, run
+        self.choice.step = run.after_step if self.focus == Focus() else self._step_at(self.focus)
+        self.pages.offer(run)
+        if first:
+            self.choice.table = self.pages.first_table
+        self.frame.brush.run = run
 
     def _fail(self, exc: BaseException) -> None:
+        """Say what went wrong; nobody sees an exception of a callback elsewhere."""
         self.error = exc
-        status = "cancelled" if isinstance(exc, Cancelled) else "error"
-        told = "The replay was cancelled; below is what was there before." if status == "cancelled" else sentence(exc)
-        self.banner.value = banner(status, told)
+        if isinstance(exc, Cancelled):
+            below = f"Below is still {self.run!r}." if self.run is not None else "There is no result yet."
+            self.frame.stand("cancelled", f"The replay was cancelled and left nothing behind. {below} Press Replay.")
+        else:
+            self.frame.stand("error", sentence(exc), details(exc, self.code))
 
-    def _move_to(self, window: Window) -> None:
-        self.window = window
-
-    def _typed(self) -> None:
-        self.window = Window(self.start.value, self.end.value)
-
-    def _chosen(self, change: Mapping[str, Any]) -> None:
-        """Take over what the controls of a view say."""
-        for name, value in change.items():
-            setattr(self._choice, name, value)
-        if "offset" not in change:
-            self._choice.offset = 0
-        self.refresh()
-
-    def _picked(self, row: Mapping[str, Any], column: str | None) -> None:
-        def move() -> None:
-            keys = self.run.history.keys.get(self._choice.table, ()) if self.run is not None else ()
-            self.focus = self.focus.moved(row, column, tuple(keys))
-
-        self._follow(move)
+    def _turned(self, offset: int) -> None:
+        """Take over that a page of events was turned."""
+        self.choice.offset = offset
+        self.frame.code(self.code)
 
     def _step_at(self, focus: Focus) -> int | None:
+        """Return the step of an event or a time; where the replay has none, the step there was."""
         assert self.run is not None
         try:
-            return self.run.at(event=focus.event).step if focus.event else self.run.at(focus.time).step
+            if focus.event is not None or focus.time is not None:
+                return (self.run.at(event=focus.event) if focus.event is not None else self.run.at(focus.time)).step
         except QueryError:
-            return self._choice.step
+            if focus.event is not None and focus.time is not None:
+                return self.run.at(focus.time).step
+        return self.choice.step
 
     def refresh(self) -> None:
         """Make every part say the same as window, focus and result."""
-        self._moving = True
-        try:
-            self.start.value, self.end.value = map(show_time, self.window.bounds())
-            self.brush.window = self.window
-            self.brush.focus = self.focus.time
-            self.about.value = note_html(
-                f"{glance(self.recording, self.window).sentence} Focus: {self.focus.sentence}."
-            )
-            self._show_view()
-            self.code_area.value = self.code
-        finally:
-            self._moving = False
-        self.banner.value = banner(*self._standing())
-        if self.reconciler is not None:
-            chosen = {name: self._options[name] for name in ("ticks", "actions", "base") if name in self._options}
-            self.running.show_cost(estimate(self.recording, self.reconciler, self.window, **chosen))
+        if self._choice is not None:
+            brush, said = self.frame.brush, ""
+            if self.view == "State at":
+                said = step_sentence(self.run, self.choice.step)
+            self.pages.follow(self.choice, self.run, said)
+            self.frame.follow(self.choice)
+            if not brush.moving:  # while a window is dragged, only what is cheap goes along
+                self._show_view()
+                self._show_cost()
+        self.frame.code(self.code)
+        self._stand()
 
     def _show_view(self) -> None:
-        self.pages.prepare(self._choice, self.run)
-        if self.view not in RECORDED and self.run is None:
-            self.pages.show_nothing("Press Replay: this view shows what the rules made of the window.")
-            return
-        if self.view == "Story" and self.focus.entity is None:
-            self.pages.show_nothing("Choose a row anywhere, or type an id: the story is that of one entity.")
-            return
-        text = expression(self.view, self.recording, self._choice, self._names[0])
-        frame = evaluated(text, self.recording, self.run, self._names[0])
-        self.pages.show(frame, more=text, offset=self._choice.offset if self.view == "Events" else 0, page=PAGE)
+        try:
+            shown = self._tables.shown(self.view, self.choice, self.run, self.frame.brush.counted)
+        except QueryError as exc:
+            self.pages.show_nothing(sentence(exc))
+        else:
+            self.pages.show(shown, (shown.text, id(self.run)))
+        self.pages.titles(self.run)
 
-    def _standing(self) -> tuple[str, str]:
-        if self.reconciler is None:
-            return "recorded", "What the recording holds. Nothing was replayed."
-        if self.run is None:
-            return "nothing yet", "Choose a window and press Replay."
-        if self.stale:
-            return (
-                "stale",
-                f"The window has moved on; press Replay. Below is still {self.run!r} of {self.run.window!r}.",
-            )
-        return self.run.verdict.status, f"{self.run!r}: {self.run.verdict.sentence}"
+    def _show_cost(self) -> None:
+        if self.reconciler is not None:
+            chosen = {name: self._options[name] for name in ("ticks", "actions", "base") if name in self._options}
+            self.frame.running.show_cost(estimate(self.recording, self.reconciler, self.window, **chosen))
+
+    def _stand(self) -> None:
+        if self.error is None:
+            self.frame.stand(*standing(self))
 
     def __repr__(self) -> str:
+        if self._choice is None:
+            return "Explorer(no events)"
         found = f", {self.run!r}" if self.run is not None else ""
         return f"Explorer({self.window!r}, {self.view!r}{found})"
 
@@ -275,5 +284,5 @@ class Explorer:
         return {
             **self.widget._repr_mimebundle_(),
             "text/plain": repr(self),
-            "text/html": f"{self.banner.value}{self.about.value}{note_html(self.code)}",
+            "text/html": self.frame.without_kernel(self.run),
         }

@@ -24,7 +24,7 @@ import pandas as pd
 from itables.typing import JavascriptFunction
 from itables.widget import ITable
 
-from replaykit.display import count, show_text, show_value
+from replaykit.display import EMPTY, count, show_text, show_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +50,17 @@ _SETUP = """function () {
   box.querySelectorAll('tr, [tabindex]').forEach(each => each.setAttribute('data-lm-suppress-shortcuts', 'true'));
   table.setAttribute('aria-label', api.init().replaykitName);
   table.querySelectorAll('tbody .rk-glyph').forEach(cell => { cell.dataset.glyph = cell.textContent[0]; });
+  const { replaykitMarks, replaykitCells, replaykitGrid } = api.init();
+  for (const [row, column, glyph] of replaykitMarks) {
+    const cell = api.cell(row, column).node();
+    if (cell) { cell.classList.add('rk-marked'); cell.dataset.glyph = glyph; }
+  }
+  box.addEventListener('click', event => {
+    const cell = event.target.closest('tbody td, tbody th'), place = cell && api.cell(cell).index();
+    if (!place || !replaykitCells.includes(place.column)) return;
+    const detail = { grid: replaykitGrid, row: place.row, column: place.column };
+    box.dispatchEvent(new CustomEvent('replaykit-cell', { bubbles: true, detail }));
+  });
   api.on('draw', () => rove(rows()[0]));
   box.addEventListener('focusin', event => rove(event.target.closest('tbody tr')));
   box.addEventListener('keydown', event => {
@@ -78,6 +89,10 @@ _CSS = """
 .replaykit-grid table.dataTable tbody > tr:focus-visible, .replaykit-grid tr:focus-visible > .rk-first {
   outline: 3px solid var(--jp-content-font-color1, #000); outline-offset: -3px; }
 .replaykit-grid [data-glyph] { --meaning: transparent; border-left: 4px solid var(--meaning); }
+.replaykit-grid .rk-marked::before { content: attr(data-glyph) " "; font-weight: bold; }
+.replaykit-grid table.dataTable tbody > tr > .rk-marked {
+  background-color: color-mix(in srgb, var(--meaning) 14%, var(--jp-layout-color1, #fff)); }
+.replaykit-grid table.dataTable tbody > tr.selected > .rk-marked { color: var(--jp-content-font-color1, #000); }
 .replaykit-grid [data-glyph="+"] { --meaning: #0072B2; }
 .replaykit-grid [data-glyph="−"], .replaykit-grid [data-glyph="!"] { --meaning: #D55E00; }
 .replaykit-grid [data-glyph="~"] { --meaning: #E69F00; }
@@ -126,8 +141,9 @@ class Grid:
         self._say(f"{label}: nothing yet")
 
     def show(
-        self, frame: pd.DataFrame, total: int | None = None, *, start: int = 0, more: str = "", empty: str = ""
-    ) -> None:
+        self, frame: pd.DataFrame, total: int | None = None, *, start: int = 0, more: str = "", empty: str = "",
+        marks: Mapping[tuple[int, str], str] | None = None, cells: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         """Show rows of a frame in their order, at most 500 and 40 columns; nothing is chosen then.
 
         Parameters
@@ -140,13 +156,17 @@ class Grid:
             The call that gives all of them, for the caption.
         empty
             For a frame without rows: what is missing, and the call that mends it.
+        marks
+            Glyphs of `GLYPHS` for cells that are to stand out, by row and column.
+        cells
+            Columns of which a click on a cell tells more than one on its row; the browser hears of it as an event.
         """
         total = len(frame) if total is None else total
         self._frame = frame.iloc[:_MOST, self._order(frame)]
         shown = len(self._frame)
         self._say(self._caption(shown, total, start, more, empty), alarm=not shown)
         if shown:
-            self._draw(whole=shown == total)
+            self._draw(whole=shown == total, marks=marks or {}, cells=cells)
         if self.table is not None:
             self.table.layout.display = None if shown else "none"
 
@@ -156,6 +176,12 @@ class Grid:
         `row` holds the frame's own values, not their texts. `column` is None: itables tells the row, not the cell.
         """
         self._heard.append(callback)
+
+    def cell(self, row: int, column: int) -> tuple[dict[str, Any], str] | None:
+        """Return a row shown, as its own values, and the name of one of its columns; None if they are gone."""
+        values = self._row(row)
+        names = [] if values is None else list(values)
+        return (values, names[column]) if values is not None and 0 <= column < len(names) else None
 
     def select(self, position: int | None) -> None:
         """Choose a row by its position in the frame shown, from 0, and bring it into sight; None chooses none.
@@ -199,12 +225,15 @@ class Grid:
             f'line-height:1.4">{mark}{escape(self._text)}</p>'
         )
 
-    def _draw(self, *, whole: bool) -> None:
+    def _draw(self, *, whole: bool, marks: Mapping[tuple[int, str], str], cells: Sequence[str]) -> None:
         """Send the rows; an old selection is gone before the new rows are there."""
         texts, columns = self._texts()
+        names = [str(name) for name in self._frame.columns] if self._frame is not None else []
         options: dict[str, Any] = {
             **_FIXED, "ordering": whole, "columnDefs": columns, "drawCallback": JavascriptFunction(_SETUP),
-            "replaykitName": self._text, "selected_rows": [],
+            "replaykitName": self._text, "replaykitGrid": self.label, "selected_rows": [],
+            "replaykitMarks": [[row, names.index(name), sign] for (row, name), sign in marks.items() if name in names],
+            "replaykitCells": [names.index(name) for name in cells if name in names],
         }  # fmt: skip
         self._moving = True
         try:
@@ -227,7 +256,7 @@ class Grid:
         lists = [[show_value(value) for value in frame.iloc[:, place]] for place in range(frame.shape[1])]
         for place, name in enumerate(map(str, frame.columns)):
             if glyphs := self._glyphs.get(name):
-                lists[place] = [f"{glyphs.get(text, '·')} {text}" for text in lists[place]]
+                lists[place] = ["·" if text == EMPTY else f"{glyphs.get(text, '·')} {text}" for text in lists[place]]
                 columns.append({"targets": place, "className": "rk-glyph"})
         texts = pd.DataFrame(dict(enumerate(lists)), dtype=object)
         texts.columns = pd.Index([show_value(name, 60) for name in frame.columns])

@@ -1,14 +1,19 @@
-"""Pages: the views of an explorer as tabs, each with its controls and one table."""
+"""Pages: the views of an explorer as tabs, each with its controls and one table, page by page."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
-from replaykit.display import is_empty
+from replaykit.display import show_text
+from replaykit.focus import names_entity
 from replaykit.looks import PAGE
+from replaykit.widgets.bound import Bound, check, choose, row, several, text
 from replaykit.widgets.grid import GLYPHS, Grid
+from replaykit.widgets.paging import Paging
+from replaykit.widgets.parts import Scrubber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,145 +21,226 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.looks import Choice
-    from replaykit.reconciler import Reconciler
-    from replaykit.recording import Recording
     from replaykit.replay import Replay
+    from replaykit.widgets.tables import Shown
 
 __all__ = ["Pages"]
 
-_ROWS = 300
+_EMPTY = {
+    "Differing cells": "nothing that was recorded differs from what was replayed; Verdict says what was compared.",
+    "Problems": "everything went as the reconciler's author meant.",
+    "Verdict": "there was nothing to compare with: no snapshot and no recorded action or check in reach.",
+    "Violations": "no invariant was broken, as far as the ticks asked; or clear the filter.",
+    "State diff": "the window changed nothing, or nothing that lasted; gross shows what was undone.",
+}
+_WIDEN = "widen the window, or clear the filter."
+_FIRST = ("change", "was", "at", "occurred_at", "applied_at")
 
 
 class Pages:
-    """One tab for each view. Only the open one is filled."""
+    """One tab for each view. Only the open one is filled.
 
-    def __init__(self, recording: Recording, reconciler: Reconciler | None, views: Sequence[str]) -> None:
-        self.views = tuple(views)
-        self.grids = {name: Grid(name, glyphs={"change": GLYPHS}) for name in self.views}
-        self.kinds = ipw.SelectMultiple(
-            options=[(f"{row.kind} ({row.events:,})", row.kind) for row in recording.kinds.itertuples()],
-            rows=4, description="Kinds", tooltip="Show only these kinds of events; none chosen shows all",
-        )  # fmt: skip
-        self.text = ipw.Text(
-            description="Find", continuous_update=False, placeholder="an id, or part of a payload",
-            tooltip="Show only rows that hold this text",
-        )  # fmt: skip
-        self.entity = ipw.Text(
-            description="Entity", continuous_update=False, tooltip="The id whose story is told",
-        )  # fmt: skip
-        tables = tuple(reconciler.tables) if reconciler is not None else ()
-        self.table = ipw.Dropdown(options=tables, description="Table", tooltip="The state table to show")
-        self.changed = ipw.Dropdown(
-            options=[("all tables", ""), *((name, name) for name in tables)], description="Table",
-            tooltip="The table whose changes to show",
-        )  # fmt: skip
-        self.step = ipw.IntSlider(
-            min=0, max=0, description="Step", continuous_update=False,
-            tooltip="The step whose state is shown; arrow keys move by one",
-        )  # fmt: skip
-        self.every = ipw.Checkbox(description="every action", tooltip="Each action by itself, not as episodes")
-        self.earlier = ipw.Button(description="Earlier", tooltip="The page of events before")
-        self.later = ipw.Button(description="Later", tooltip="The next page of events")
-        self.moment = ipw.Label(tooltip="What the step applied")
-        self.tabs = ipw.Tab(
-            [ipw.VBox([*self._controls(name), self.grids[name].widget]) for name in self.views],
-            titles=self.views, layout=ipw.Layout(width="auto"),
-        )  # fmt: skip
-        self.widget = self.tabs
-        self._moving = False
-        self._offset = 0
+    Parameters
+    ----------
+    views
+        Their names, in order.
+    tables
+        The state tables.
+    changed
+        Called with the field of the choice and its value when a control was changed by hand, and with ``("view",
+        name)`` when another tab was opened.
+    picked
+        Called with a row chosen by hand, and the column if it was one that names something.
+    """
 
-    def _controls(self, name: str) -> list[Any]:
-        given = {
-            "Events": [self.kinds, self.text, self.earlier, self.later],
-            "Actions": [self.every],
-            "State diff": [self.changed],
-            "State at": [self.table, self.step, self.moment],
-            "Story": [self.entity],
-        }.get(name)
-        return [ipw.HBox(given, layout=ipw.Layout(flex_flow="row wrap"))] if given else []
+    def __init__(
+        self,
+        views: Sequence[str],
+        tables: Sequence[str],
+        changed: Callable[[str, Any], None],
+        picked: Callable[[Mapping[str, Any], str | None], None],
+    ) -> None:
+        self.views, self._changed = tuple(views), changed
+        self.tables: dict[str, Paging] = {name: _paging(name) for name in self.views}
+        """The tables, by view."""
+        self.scrubber = Scrubber()
+        self.bound = {name: Bound(_controls(name, tables), changed) for name in self.views}
+        """The controls, by view and by field of the choice."""
+        self._shown: dict[str, Any] = {}
+        self._quiet = False
+        for table in self.tables.values():
+            table.grid.on_select(picked)
+        self._picked = picked
+        self.scrubber.observe(lambda change: None if self._quiet else changed("step", change["new"]), "value")
+        self.widget = ipw.Tab([self._page(name) for name in self.views], titles=self.views)
+        self.widget.layout = ipw.Layout(width="auto")
+        self.widget.observe(lambda _: None if self._quiet else changed("view", self.view), "selected_index")
+
+    def _page(self, name: str) -> Any:
+        above = [row(*self.bound[name].controls.values())] if self.bound[name].controls else []
+        above += [self.scrubber] if name == "State at" else []
+        return ipw.VBox([*above, self.tables[name].widget], layout=ipw.Layout(width="auto"))
 
     @property
     def view(self) -> str:
         """The open view."""
-        return self.views[self.tabs.selected_index or 0]
+        return self.views[self.widget.selected_index or 0]
 
     def open(self, name: str) -> None:
         """Open a view."""
         if name not in self.views:
             raise ValueError(f"There is no view {name!r}; the views are {list(self.views)}.")
-        self._moving = True
+        self._quiet = True
         try:
-            self.tabs.selected_index = self.views.index(name)
+            self.widget.selected_index = self.views.index(name)
         finally:
-            self._moving = False
+            self._quiet = False
 
-    def listen(
-        self, chosen: Callable[[Mapping[str, Any]], None], picked: Callable[[Mapping[str, Any], str | None], None]
-    ) -> None:
-        """Call ``chosen`` with what a control now says, and ``picked`` with a chosen row."""
-        from replaykit.focus import Focus
+    def cell(self, label: str, place: int, column: int) -> None:
+        """Take over that a cell of a table was clicked."""
+        if label in self.tables and (found := self.tables[label].grid.cell(place, column)) is not None:
+            self._picked(*found)
 
-        def say(change: Mapping[str, Any]) -> None:
-            if not self._moving:
-                chosen(change)
+    def offer(self, run: Replay) -> None:
+        """Let the controls choose among what a replay holds."""
+        if "Actions" in self.views:
+            found = run.actions["kind"].value_counts().sort_index()
+            bound = self.bound["Actions"]
+            bound.offer("action_kinds", [(f"{show_text(str(k), 60)} ({number:,})", k) for k, number in found.items()])
+            self.bound["Violations"].offer("violation_sort", _orders("opened", "invariant", "entity", "-ticks"))
+            self.bound["State diff"].offer("changed", [("all tables", ""), *_with_counts(run)])
+            self.bound["State at"].offer("table", [name for _, name in _with_counts(run)])
 
-        def on(control: Any, name: str, made: Callable[[Any], Any] = lambda value: value) -> None:
-            control.observe(lambda change: say({name: made(change["new"])}), "value")
+    @property
+    def first_table(self) -> str:
+        """The state table offered first: one that the replay changed."""
+        return str(self.bound["State at"]["table"].options[0])
 
-        on(self.kinds, "kinds", tuple)
-        on(self.text, "text")
-        on(self.table, "table")
-        on(self.changed, "table")
-        on(self.step, "step")
-        on(self.every, "every")
-        on(self.entity, "focus", lambda value: Focus(entity=value or None))
-        self.tabs.observe(lambda _: say({}), "selected_index")
-        self.earlier.on_click(lambda _: chosen({"offset": max(self._offset - PAGE, 0)}))
-        self.later.on_click(lambda _: chosen({"offset": self._offset + PAGE}))
-        for grid in self.grids.values():
-            grid.on_select(picked)
-
-    def prepare(self, choice: Choice, run: Replay | None) -> None:
-        """Make the controls say what is chosen."""
-        self._moving = True
+    def follow(self, choice: Choice, run: Replay | None, said: str) -> None:
+        """Make the controls say what is chosen; `said` is the step in words."""
+        if "Actions" in self.views:
+            several = ("kind", "entity", "rule", "last_at", "-ticks")
+            told = ("kind", "entity", "rule", "-at") if choice.every else several
+            self.bound["Actions"].offer("action_sort", _orders("emitted", *told))
+        for bound in self.bound.values():
+            bound.follow(choice)
+        self._quiet = True
         try:
-            self._offset = choice.offset
-            self.earlier.disabled = choice.offset == 0
-            self.entity.value = choice.focus.entity or ""
-            if self.view == "State at":
-                choice.table = choice.table or (self.table.options[0] if self.table.options else "")
-                self.table.value = choice.table or None
-            elif self.view == "State diff":
-                self.changed.value = choice.table
-            if run is not None:
-                self.step.max = run.after_step
-                choice.step = run.after_step if choice.step is None else min(choice.step, run.after_step)
-                self.step.value = choice.step
-                self.moment.value = _told(run, choice.step)
+            with self.scrubber.hold_sync():
+                self.scrubber.most = 0 if run is None else run.after_step
+                self.scrubber.value = choice.step or 0
+                self.scrubber.said = said
         finally:
-            self._moving = False
+            self._quiet = False
 
-    def show(self, frame: pd.DataFrame, *, more: str, offset: int, page: int) -> None:
-        """Show a table in the open view."""
-        self.later.disabled = len(frame) < page
-        total = offset + len(frame)
-        self.grids[self.view].show(
-            frame.head(_ROWS), total, start=offset, more=more, empty="No rows: widen the window or clear the filters."
-        )
+    def titles(self, run: Replay | None) -> None:
+        """Say in the tabs how much a replay found."""
+        counts = {} if run is None else _found(run)
+        told = tuple(f"{name} ({counts[name]})" if name in counts else name for name in self.views)
+        if self.widget.titles != told:
+            self.widget.titles = told
+
+    def show(self, shown: Shown, key: Any) -> None:
+        """Show a table in the open view, and in it the row in focus; one that is there already is not sent again.
+
+        Parameters
+        ----------
+        key
+            What makes this table another than the one shown.
+        """
+        table = self.tables[self.view]
+        if self._shown.get(self.view) != key:
+            self._shown.pop(self.view, None)
+            offset = shown.offset if shown.place is None else shown.place
+            table.refresh(
+                shown.fetch, lambda: shown.count, offset=offset, more=shown.text,
+                empty=_EMPTY.get(self.view, _WIDEN), marks=_marks, cells=_ids,
+            )  # fmt: skip
+            self._shown[self.view] = key
+        if shown.place is None:
+            table.grid.select(None)
+        else:
+            table.reveal(shown.place)
 
     def show_nothing(self, why: str) -> None:
         """Say in the open view why there is nothing to show, and what mends it."""
         import pandas as pd
 
-        self.grids[self.view].show(pd.DataFrame(), empty=why)
+        nothing = pd.DataFrame()
+        self._shown.pop(self.view, None)
+        self.tables[self.view].refresh(lambda _limit, _offset: nothing, lambda: 0, empty=why)
 
 
-def _told(run: Replay, step: int) -> str:
-    """Return what a step applied, in words."""
-    steps = run.steps
-    found = steps[steps["step"] == step].to_dict("records")
-    if not found:
-        return "the base"
-    parts = (found[0][name] for name in ("input", "kind", "event_id"))
-    return " ".join(str(part) for part in parts if not is_empty(part))
+def _paging(name: str) -> Paging:
+    return Paging(
+        _no_rows, lambda: 0, PAGE, grid=Grid(name, first=_FIRST if name == "State at" else (), glyphs=_GLYPHS)
+    )
+
+
+_GLYPHS = {"change": GLYPHS, "status": {"agrees": "✓", "differs": "!"}}
+
+
+def _no_rows(_limit: int, _offset: int) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame()
+
+
+def _ids(frame: pd.DataFrame) -> list[str]:
+    return [str(name) for name in frame.columns if names_entity(str(name))]
+
+
+def _marks(frame: pd.DataFrame) -> dict[tuple[int, str], str]:
+    """Return the cells that a step changed, in a frame of `replaykit.views.state`."""
+    if list(frame.columns[:1]) != ["change"] or not str(frame.columns[1]).startswith("was"):
+        return {}
+    cells = enumerate(frame.iloc[:, 1])
+    return {(number, name): "~" for number, was in cells if isinstance(was, str) for name in json.loads(was)}
+
+
+def _found(run: Replay) -> dict[str, str]:
+    return {
+        "Actions": f"{len(run.actions):,}",
+        "State diff": f"{sum(len(run.diff[name]) for name in run.diff):,}",
+        "Violations": f"{len(run.violations):,}",
+        "Verdict": run.verdict.status,
+        "Differing cells": f"{len(run.verdict.cells):,}",
+        "Problems": f"{len(run.problems):,}",
+    }
+
+
+def _orders(first: str, *names: str) -> list[tuple[str, str]]:
+    """Return orders to choose among, each with its name; a minus is falling order."""
+    told = [(f"by {name[1:]}, falling" if name.startswith("-") else f"by {name}", name) for name in names]
+    return [(f"as {first}", ""), *told]
+
+
+def _with_counts(run: Replay) -> list[tuple[str, str]]:
+    """Return the state tables, those that changed first, each with its number of changed rows."""
+    counts = sorted((not len(run.diff[name]), name) for name in run.diff)
+    return [(f"{name} ({len(run.diff[name]):,})", name) for _, name in counts]
+
+
+def _controls(name: str, tables: Sequence[str]) -> dict[str, Any]:
+    """Return the controls of a view by field of the choice."""
+    if name == "Actions":
+        return {
+            "action_kinds": several("Kinds", "Show only these kinds of actions; none chosen shows all", rows=3),
+            "target": text("Target", "Show only actions on this entity, or with this in a field", "an id"),
+            "action_text": text("Find", "Show only actions that hold this text"),
+            "action_sort": choose("Sort", "The order of the rows", _orders("emitted")),
+            "every": check("every action", "Each action by itself, not joined into episodes"),
+        }
+    if name == "State diff":
+        return {
+            "changed": choose("Table", "The table whose changes to show", [("all tables", "")]),
+            "gross": check("gross", "Every change with its step, also what was undone again; else the net difference"),
+        }
+    if name == "State at":
+        return {"table": choose("Table", "The state table to show", tables)}
+    if name == "Violations":
+        return {
+            "violation_text": text("Find", "Show only violations that hold this text"),
+            "violation_sort": choose("Sort", "The order of the rows", _orders("opened")),
+        }
+    return {}

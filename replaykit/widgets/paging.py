@@ -69,6 +69,7 @@ class Paging:
             raise QueryError(f"A page has from 1 to {_MOST} rows, not {size!r}; read more with SQL.")
         self._page_rows, self._row_count, self._size = fetch, count, size
         self._more, self._empty = more, empty
+        self._look: dict[str, Any] = {}
         self.grid = Grid(label) if grid is None else grid
         self.total = 0
         """How many rows there were when the page was read."""
@@ -83,6 +84,7 @@ class Paging:
         self.about, self.trouble = ipw.HTML(), ipw.HTML()
         names = list(self.buttons.values())
         row = ipw.HBox([*names[:2], self.typed, self.about, *names[2:]], layout=ipw.Layout(flex_flow="row wrap"))
+        self._row = row
         self.widget = ipw.VBox([row, self.trouble, self.grid.widget], layout=ipw.Layout(width="auto"))
         """Everything, to be put into a layout."""
         self._settle()
@@ -102,13 +104,30 @@ class Paging:
         return max(1, -(-self.total // self._size))
 
     def refresh(
-        self, fetch: Callable[[int, int], pd.DataFrame] | None = None, count: Callable[[], int] | None = None
+        self,
+        fetch: Callable[[int, int], pd.DataFrame] | None = None,
+        count: Callable[[], int] | None = None,
+        *,
+        offset: int = 0,
+        more: str | None = None,
+        empty: str | None = None,
+        **look: Any,
     ) -> None:
-        """Read the page again; with another `fetch` and `count`, the first page of another table."""
+        """Read the page again; with another `fetch` and `count`, the page of another table that holds a row.
+
+        Parameters
+        ----------
+        offset
+            The number of that row, from 0.
+        more, empty, look
+            As for `Grid.show`, from now on. Something callable is asked for each page.
+        """
+        self._more, self._empty = (self._more if more is None else more), (self._empty if empty is None else empty)
+        self._look = look or self._look
         before = (self._page_rows, self._row_count)
         self._page_rows, self._row_count = fetch or self._page_rows, count or self._row_count
         try:
-            self._read(1 if fetch else self._page)
+            self._read(offset // self._size + 1 if fetch else self._page)
         except BaseException:
             self._page_rows, self._row_count = before
             raise
@@ -147,7 +166,8 @@ class Paging:
         start = (page - 1) * self._size
         frame = self._page_rows(self._size, start)
         self._page, self.total = page, max(total, start + len(frame))
-        self.grid.show(frame, self.total, start=start, more=self._more, empty=self._empty)
+        look = {name: given(frame) if callable(given) else given for name, given in self._look.items()}
+        self.grid.show(frame, self.total, start=start, more=self._more, empty=self._empty, **look)
         self._settle()
 
     def _settle(self) -> None:
@@ -161,6 +181,7 @@ class Paging:
         for name, button in self.buttons.items():
             button.disabled = self._page == (1 if name in {"first", "previous"} else self.pages)
         self.typed.disabled = self.pages == 1
+        self._row.layout.display = "none" if self.pages == 1 else ""
         self.about.value = f"<span>&nbsp;of {self.pages:,}&nbsp;</span>"
         self.trouble.value = ""
 

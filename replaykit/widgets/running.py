@@ -31,6 +31,8 @@ class Running:
         Called with the result in the thread that shows widgets.
     failed
         Called there with the error; `Cancelled` if it was cancelled.
+    began
+        Called there when it begins.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class Running:
         work: Callable[[], Any],
         done: Callable[[Any], None],
         failed: Callable[[BaseException], None],
+        began: Callable[[], None] = lambda: None,
     ) -> None:
-        self._work, self._done, self._failed = work, done, failed
+        self._work, self._done, self._failed, self._began = work, done, failed, began
         self._task: Task[Any] | None = None
         self.rate = 1.0
         """Seconds a run took for each second estimated, from the last run."""
@@ -53,9 +56,10 @@ class Running:
         self.bar = ipw.FloatProgress(value=0.0, min=0.0, max=1.0, tooltip="How much of the inputs is applied")
         self.bar.layout.visibility = "hidden"
         self.cost = ipw.Label(value="", tooltip="What the next replay will take, by the last one's speed")
-        self.widget = ipw.HBox(
-            [self.button, self.cancel_button, self.bar, self.cost], layout=ipw.Layout(flex_flow="row wrap")
-        )
+        for button in (self.button, self.cancel_button):
+            button.layout.width = "auto"
+        self.parts = [self.button, self.cancel_button, self.bar, self.cost]
+        """The widgets, from left to right."""
         self.button.on_click(lambda _: self.start())
         self.cancel_button.on_click(lambda _: self.cancel())
         self._estimate: Estimate | None = None
@@ -78,6 +82,7 @@ class Running:
         self._task = Task(self._work)
         self.button.disabled, self.cancel_button.disabled = True, False
         self.bar.value, self.bar.layout.visibility = 0.0, "visible"
+        self._began()
         loop = None if wait else _loop()
         if loop is None:
             self.wait()
@@ -87,7 +92,11 @@ class Running:
     def wait(self) -> None:
         """Wait until what runs is over, and show it."""
         if self._task is not None:
-            self._task._over.wait()
+            try:
+                self._task._over.wait()
+            except KeyboardInterrupt:
+                self.cancel()
+                raise
             self._finish()
 
     def cancel(self) -> None:

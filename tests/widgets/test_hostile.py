@@ -11,9 +11,9 @@ import pytest
 import replaykit as rk
 from replaykit.display import show_text, show_value, table_html, table_text
 from replaykit.divergence import divergence_of
+from replaykit.focus import Focus
 from replaykit.glance import glance
 from replaykit.widgets.grid import Grid
-from replaykit.widgets.panel import Panel
 
 TEXTS = [name for name in hostile.CORPUS if name != "surrogate"]
 MARKUP = hostile.CORPUS["handler"]
@@ -126,18 +126,26 @@ def test_frames_are_shown_whole_by_our_tables_and_escaped_by_pandas(world):
         assert len(text) < 100_000
 
 
-def test_a_panel_and_its_views_hold_no_markup_of_the_corpus(world):
-    """An HTML widget runs what it is given."""
+def test_an_explorer_and_its_views_hold_no_markup_of_the_corpus(world):
+    """An HTML widget runs what it is given, and DataTables writes cells as HTML."""
     recording, _ = world
     for reconciler in (None, counting()):
-        panel = Panel(recording, reconciler, **({"base": "empty", "on_error": "keep"} if reconciler else {}))
-        panel.controls.button.click()
-        assert panel.error is None
-        bundle = panel._repr_mimebundle_()
-        for html in [bundle["text/html"], *hostile.shown_by(panel.widget)]:
-            assert hostile.Found(html).marked == []
-            assert len(html) < 300_000
-        assert hidden(bundle["text/plain"]) == []
+        given = {"base": "empty", "on_error": "keep"} if reconciler else {}
+        explorer = rk.explore(recording, reconciler, names=("recording", "reconciler"), **given)
+        if reconciler is not None:
+            explorer.replay()
+        explorer.focus = Focus(entity=f"{TEXTS.index('handler')} {MARKUP}", event=f"{TEXTS.index('huge')} {HUGE}")
+        explorer.frame.filters["text"].value = ""
+        for view in explorer.pages.views:
+            explorer.view = view
+            assert explorer.error is None
+            table = explorer.pages.tables[view].grid.table
+            bundle = explorer._repr_mimebundle_()
+            sent = [] if table is None else [table._dt_args["data_json"], table._dt_args["table_html"]]
+            for html in [bundle["text/html"], *sent, *hostile.shown_by(explorer.widget)]:
+                assert hostile.Found(html).marked == []
+                assert len(html) < 300_000
+            assert hidden(bundle["text/plain"]) == []
 
 
 def test_a_grid_sends_no_markup_of_the_corpus(world):

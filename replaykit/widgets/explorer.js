@@ -1,4 +1,5 @@
-// The time brush: draws what Python counted, and asks Python for every change of window or view.
+// The parts of an explorer that ipywidgets lacks: the time brush, which draws what Python counted and asks Python for
+// every change of window or view; a slider over steps that a screen reader can read; a button that copies a text.
 // Instants are BigInt microseconds since 1970, pixels are numbers; somebody else's text only ever becomes textContent.
 
 const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "var(--ink)", "#999999"];
@@ -87,7 +88,7 @@ function patterns(svg, id) {
   });
 }
 
-function render({ model, el }) {
+function brush({ model, el }) {
   const id = `rk-${++views}`;
   const root = make("div", { class: "rk-brush", "data-lm-suppress-shortcuts": "true", role: "group", "aria-label": "Time brush" }, el);
   const bar = make("div", { class: "rk-row" }, root);
@@ -301,6 +302,12 @@ function render({ model, el }) {
     requests.ask({ do: "key", key: event.key, shift: event.shiftKey, part, times: 1 });
   });
 
+  // A grid of the same explorer says which of its cells was clicked.
+  const cell = (event) => {
+    if (event.target.closest(".replaykit-explorer")?.contains(el)) requests.ask({ do: "cell", ...event.detail });
+  };
+  document.addEventListener("replaykit-cell", cell);
+
   const watched = { bins: redraw, marks: redraw, view: redraw, limits: refresh, window: refresh, counted: refresh, focus: refresh, problem: refresh };
   let frame = 0; // several traits of one answer are drawn once
   const later = {};
@@ -318,8 +325,57 @@ function render({ model, el }) {
     cancelAnimationFrame(frame);
     sized.disconnect();
     requests.stop();
+    document.removeEventListener("replaykit-cell", cell);
     for (const name of Object.keys(watched)) model.off(`change:${name}`, later[name]);
   };
 }
 
-export default { render };
+/** Call draw now and whenever one of the traits changes; return what ends that. */
+function following(model, names, draw) {
+  draw();
+  for (const name of names) model.on(`change:${name}`, draw);
+  return () => { for (const name of names) model.off(`change:${name}`, draw); };
+}
+
+function scrubber({ model, el }) {
+  const row = make("div", { class: "rk-brush rk-row rk-scrub" }, el);
+  const input = make("input", { type: "range", min: 0, step: 1, "aria-label": "Step", title: "Step: drag, or arrow keys" }, row);
+  const go = (to) => { model.set("value", Math.min(Math.max(to, 0), model.get("most"))); model.save_changes(); };
+  const button = (text, title, to) => make("button", { type: "button", title, "aria-label": title }, row, text)
+    .addEventListener("click", () => go(to()));
+  row.prepend(input);
+  button("◀", "Step before", () => model.get("value") - 1);
+  button("▶", "Next step", () => model.get("value") + 1);
+  const says = make("output", {}, row);
+  input.addEventListener("input", () => go(Number(input.value)));
+  return following(model, ["value", "most", "said"], () => {
+    Object.assign(input, { max: model.get("most"), value: model.get("value"), disabled: model.get("most") === 0 });
+    input.setAttribute("aria-valuetext", model.get("said"));
+    says.textContent = model.get("said");
+  });
+}
+
+function copier({ model, el }) {
+  const row = make("div", { class: "rk-brush rk-row" }, el), title = model.get("title");
+  const button = make("button", { type: "button", title, "aria-label": title }, row, model.get("label"));
+  const says = make("span", { role: "status" }, row);
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(model.get("text"));
+    } catch { // no secure context, or not allowed
+      const area = make("textarea", {}, row);
+      area.value = model.get("text");
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    says.textContent = "copied";
+    setTimeout(() => { says.textContent = ""; }, 2000);
+  });
+  return following(model, ["text"], () => { button.disabled = !model.get("text"); row.hidden = !model.get("text"); });
+}
+
+const PARTS = { brush, scrubber, copier };
+
+export default { render: (context) => PARTS[context.model.get("part")](context) };
