@@ -30,6 +30,7 @@ reconcilers that ship.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from replaykit.declarations import Action, Table
@@ -117,7 +118,7 @@ def explore(
     reconciler: Reconciler | ModuleType | None = None,
     *,
     window: Window | None = None,
-    names: tuple[str, str] = ("recording", "reconciler"),
+    names: tuple[str, str] | None = None,
     **options: object,
 ) -> Explorer:
     """Return an explorer: choose a window by hand, replay it, look at it from every side, copy what is seen as code.
@@ -129,7 +130,8 @@ def explore(
     window
         The window to begin with; None is the whole recording.
     names
-        What your code calls the recording and the reconciler, for the code that the explorer shows.
+        What your code calls the recording and the reconciler, for the code that the explorer shows; None looks for
+        them among the caller's variables.
     options
         Further arguments of `replay`: ``ticks``, ``actions``, ``base``, ``params``, ``on_error``.
 
@@ -145,7 +147,11 @@ def explore(
         ipywidgets is not installed; the message says what to install.
     """
     try:
+        from replaykit.widgets.calls import names_in
         from replaykit.widgets.explorer import Explorer
     except ImportError as exc:
         raise ImportError("rk.explore needs ipywidgets: pip install 'replaykit[notebook]'") from exc
+    if names is None:
+        caller = sys._getframe(1)
+        names = names_in({**caller.f_globals, **caller.f_locals}, recording, reconciler)
     return Explorer(recording, reconciler, window=window, names=names, **options)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from replaykit.replay import Replay
     from replaykit.window import Window
 
-__all__ = ["options_of", "replay_call"]
+__all__ = ["names_in", "options_of", "replay_call"]
 
 
 def replay_call(recording: str, reconciler: str, window: Window, options: Mapping[str, Any]) -> str:
@@ -42,6 +42,15 @@ def options_of(run: Replay, reconciler: Reconciler) -> dict[str, Any]:
         found["base"] = "empty" if base.number is None else run.recording.snapshot(base.number)
     differing = {name: value for name, value in run.reconciler.params.items() if reconciler.params.get(name) != value}
     return found | ({"params": differing} if differing else {})
+
+
+def names_in(variables: Mapping[str, Any], recording: Any, reconciler: Any) -> tuple[str, str]:
+    """Return what code with these variables calls a recording and a reconciler; general words where it has no name."""
+    found = []
+    for thing, word in ((recording, "recording"), (reconciler, "reconciler")):
+        names = sorted(name for name, value in variables.items() if value is thing and not name.startswith("_"))
+        found.append(names[0] if names and thing is not None else word)
+    return found[0], found[1]
 
 
 def _written(value: Any, recording: str) -> str:
