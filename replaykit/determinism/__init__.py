@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from replaykit.determinism.compared import differing, parting
@@ -106,12 +105,11 @@ class Determinism:
         return f"Determinism({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        from replaykit.display import show_text, table_html
+        from replaykit.display import note_html, table_html
 
-        head = f"<p><b>{escape(repr(self))}</b><br>{escape(show_text(self.sentence, 500))}</p>"
         parts = [("Findings", self.findings, ".findings"), ("Unchecked", self.unchecked, ".unchecked")]
         shown = [table_html(frame, caption=name, limit=20, more=more) for name, frame, more in parts if len(frame)]
-        return "\n".join([head, *shown])
+        return "\n".join([note_html(self.sentence), *shown])
 
     def raise_for_determinism(self) -> Determinism:
         """Return this if nothing was found; otherwise raise a VerdictError that names the first finding."""
