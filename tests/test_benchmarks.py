@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import bench_gastown, bench_load, bench_replay
+from benchmarks import bench_explorer, bench_gastown, bench_load, bench_replay
 from benchmarks.bench_diff import run as run_diff
 from benchmarks.bench_replay import Sizes
 from benchmarks.measuring import compare, measure
@@ -49,6 +49,12 @@ def test_diff_and_the_full_join_by_hand_count_the_same() -> None:
     """`bench_diff` raises if they do not; datacompy joins in where it is installed."""
     lines = run_diff(rows=20_000, repeats=1)
     assert {Line.of_diff(line, "", 1.0).met for line in lines} <= {True, False, None}
+
+
+def test_the_explorer_draws_and_counts_what_a_query_counts() -> None:
+    """`bench_explorer` raises where a picture or a count in a drag differs."""
+    lines = bench_explorer.run(rows=3_000, repeats=1)
+    assert [line.aim for line in lines] == ["< 1000 ms", "< 100 ms"]
 
 
 def test_gastown_comes_to_the_same_in_sqlite_and_on_bare_dicts() -> None:
