@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replaykit.history import BOOKKEEPING
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from replaykit.history import History
 
-__all__ = ["churn"]
+__all__ = ["churn", "key_text", "numbered"]
 
 _COLUMNS = (
     "step",
@@ -44,14 +45,16 @@ def churn(history: History, first: int, last: int, tables: Iterable[str] | None 
         ``step``, ``applied_at`` (naive UTC), ``event_id``, ``caused_by`` (kind of event or action), ``table``,
         ``change`` (``insert``, ``update``, ``delete``), ``key`` (its values, joined by a slash), ``column`` (missing
         for inserts and deletes), ``before`` and ``after`` as text, and ``kept``: whether it is still so after `last`.
-        By step, then by table in the order declared, then as written; a deletion follows what its step wrote.
+        By step, then by table in the order declared, then as written. Where in its step a deletion came is not kept: it
+        stands where its row was last written.
 
     Raises
     ------
     QueryError
         There is no such table.
     """
-    chosen = [history.check_table(name) for name in (history.tables if tables is None else tables)]
+    asked = set(history.tables if tables is None else map(history.check_table, tables))
+    chosen = [name for name in history.tables if name in asked]
     if not chosen:
         return _empty()
     pairs = ", ".join(f"t{number} AS MATERIALIZED ({_pairs(history, name)})" for number, name in enumerate(chosen))
@@ -61,7 +64,7 @@ def churn(history: History, first: int, last: int, tables: Iterable[str] | None 
         f"WITH {pairs} SELECT c.step, s.applied_at, s.event_id, s.kind AS caused_by, {listed} "
         f"FROM ({' UNION ALL '.join(parts)}) c LEFT JOIN steps s ON s.step = c.step "
         "ORDER BY c.step, c.number, c.place, c.part",
-        {"first": first, "last": last},
+        {"first": int(first), "last": int(last)},
     )
 
 
@@ -73,7 +76,8 @@ def _empty() -> pd.DataFrame:
 
 def _pairs(history: History, name: str) -> str:
     """Return the query for each version made or ended between the steps: itself, the one before, the one at the end."""
-    source, keys = f"history.{quote(name)}", [quote(column) for column in history.keys[name]]
+    keys = [f"c{list(history.columns(name)).index(column)}" for column in history.keys[name]]
+    source = numbered(history, name)
     same = " AND ".join(f"f.{column} IS NOT DISTINCT FROM v.{column}" for column in keys)
     # Updates keep the place at which a row was inserted, so a row deleted and inserted again is two lives.
     life = f"OVER (PARTITION BY {', '.join([*(f'v.{column}' for column in keys), 'v.born'])} ORDER BY v.change)"
@@ -87,7 +91,7 @@ def _pairs(history: History, name: str) -> str:
 
 def _changes(history: History, name: str, number: int) -> list[str]:
     """Return one query for the insertions, one for each column's updates, and one for the deletions of a table."""
-    text = f"concat_ws('/', {', '.join(f'CAST(v.{quote(key)} AS VARCHAR)' for key in history.keys[name])})"
+    text = key_text(history, name)
     place = f"{number} AS number, v.change AS place"
     head = f'{_literal(name)} AS "table"'
     within = "v.valid_from > $first AND v.valid_from <= $last"
@@ -99,7 +103,7 @@ def _changes(history: History, name: str, number: int) -> list[str]:
         )
     ]
     for part, column in enumerate(history.columns(name), 1):
-        cell = quote(column)
+        cell = f"c{part - 1}"
         parts.append(
             f"SELECT v.valid_from, {place}, {part}, {head}, 'update', {text}, {_literal(column)}, "
             f"CAST(p.{cell} AS VARCHAR), CAST(v.{cell} AS VARCHAR), "
@@ -107,10 +111,32 @@ def _changes(history: History, name: str, number: int) -> list[str]:
             f"FROM t{number} WHERE {within} AND p IS NOT NULL AND p.{cell} IS DISTINCT FROM v.{cell}"
         )
     parts.append(
-        f"SELECT v.valid_to, {place}, 99999, {head}, 'delete', {text}, NULL, NULL, NULL, f IS NULL "
+        f"SELECT v.valid_to, {place}, 99999, {head}, 'delete', {text}, NULL, NULL, NULL, f.born IS NULL "
         f"FROM t{number} WHERE ended AND v.valid_to > $first AND v.valid_to <= $last"
     )
     return parts
+
+
+def numbered(history: History, name: str) -> str:
+    """Return a subquery of a table's versions, its own columns named ``c0``, ``c1``: whatever they are called."""
+    listed = [f"{quote(column)} AS c{number}" for number, column in enumerate(history.columns(name))]
+    return f"(SELECT {', '.join([*BOOKKEEPING, *listed])} FROM history.{quote(name)})"
+
+
+def key_text(history: History, name: str) -> str:
+    """Return SQL for the key of a `numbered` version ``v``, joined by a slash, its values as Python shows them."""
+    columns, keys = history.columns(name), history.keys[name]
+    cells = (_shown(f"v.c{list(columns).index(key)}", columns[key].upper()) for key in keys)
+    return f"concat_ws('/', {', '.join(cells)})"
+
+
+def _shown(cell: str, type: str) -> str:
+    text = f"CAST({cell} AS VARCHAR)"
+    if type == "BOOLEAN":
+        return f"CASE WHEN {cell} THEN 'True' ELSE 'False' END"
+    if type.startswith("TIMESTAMP"):
+        return f"CASE WHEN contains({text}, '.') THEN rpad({text}, 26, '0') ELSE {text} END"
+    return text
 
 
 def _literal(text: str) -> str:

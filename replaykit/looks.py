@@ -54,7 +54,8 @@ class Choice:
 
 def _call(name: str, *given: str, **options: Any) -> str:
     """Return a call as text, without the options that choose nothing."""
-    told = (f"{key}={value!r}" for key, value in options.items() if value not in ("", False, None, []))
+    # Step 0 is a choice, though it equals False.
+    told = (f"{key}={value!r}" for key, value in options.items() if value is not False and value not in (None, "", []))
     return f"{name}({', '.join([*given, *told])})"
 
 
@@ -62,7 +63,7 @@ def events(choice: Choice, name: str, page: tuple[int, int] | None) -> str:
     """Return the expression of a page of the window's events."""
     limit, offset = page or (PAGE, choice.offset)
     return _call(
-        "views.events", name, f"rk.{choice.window!r}", kinds=list(choice.kinds), text=choice.text, limit=limit,
+        "views.events", name, f"rk.{choice.window!r}", kinds=list(choice.kinds), text=choice.text, limit=limit or None,
         offset=offset or None,
     )  # fmt: skip
 
@@ -83,7 +84,7 @@ def changes(choice: Choice, name: str, page: tuple[int, int] | None) -> str:  # 
 def state_at(choice: Choice, name: str, page: tuple[int, int] | None) -> str:  # noqa: ARG001
     """Return the expression of a table after a step."""
     limit, offset = page or (None, 0)
-    return _call("views.state", "run", repr(choice.table), step=choice.step, limit=limit, offset=offset or None)
+    return _call("views.state", "run", repr(choice.table), step=choice.step, limit=limit or None, offset=offset or None)
 
 
 def violations(choice: Choice, name: str, page: tuple[int, int] | None) -> str:  # noqa: ARG001

@@ -121,20 +121,28 @@ def build_episodes(
     key = list(key)
     _check_key(list(observations.columns), key)
     looked = (observations if ticks is None else ticks)[["tick", "at"]].drop_duplicates("tick").sort_values("tick")
-    order = observations.sort_values("tick", kind="stable").drop_duplicates(["tick", *key])
+    order = observations.sort_values("tick", kind="stable")
+    if repeats is not None:
+        longest = order.groupby(["tick", *key], sort=False, dropna=False)[repeats].transform("max")
+        order = order.assign(**{repeats: longest})
+    order = order.drop_duplicates(["tick", *key])
     same = order.groupby(key, sort=False, dropna=False).ngroup().to_numpy() if key else np.zeros(len(order), np.int64)
     place = np.argsort(same, kind="stable")
     order, same = order.iloc[place].reset_index(drop=True), same[place]
-    again = np.zeros(len(order), np.int64) if repeats is None else order.pop(repeats).to_numpy()
-    opens = _opens(order, same, clean_ticks, pause, again)
+    seen, fresh = order["tick"].to_numpy(), np.ones(len(order), np.int64)
+    if repeats is not None:
+        seen, fresh = _standing(seen, same, order.pop(repeats).to_numpy())
+    opens = _opens(order, same, clean_ticks, pause, seen)
     starts = np.flatnonzero(opens)
     stops = np.append(starts[1:], len(order))[: len(starts)] - 1
     first, last = order.iloc[starts].reset_index(drop=True), order.iloc[stops].reset_index(drop=True)
-    seen_at = last["at"] if interval is None else last["at"] + np.timedelta64(interval) * again[stops]
+    if repeats is not None:
+        last["at"] += np.timedelta64(interval or 0, "us") * (seen[stops] - last["tick"].to_numpy())
+        last["tick"] = seen[stops]
     frame = first[key].assign(
-        opened_tick=first["tick"], opened_at=first["at"], last_tick=last["tick"] + again[stops], last_at=seen_at
+        opened_tick=first["tick"], opened_at=first["at"], last_tick=last["tick"], last_at=last["at"]
     )
-    total = np.append(0, np.cumsum(again + 1))
+    total = np.append(0, np.cumsum(fresh))
     frame = _closed(frame, looked, clean_ticks, end, pause).assign(ticks=total[stops + 1] - total[starts])
     others = [name for name in order.columns if name not in ("tick", "at", *key)]
     frame[[f"{name}_" if name in _FIXED else name for name in others]] = first[others]
@@ -151,14 +159,29 @@ def _check_key(columns: list[str], key: list[str]) -> None:
             )
 
 
-def _opens(order: pd.DataFrame, same: Any, clean_ticks: int, pause: timedelta | None, again: Any) -> Any:
+def _standing(ticks: Any, same: Any, again: Any) -> tuple[Any, Any]:
+    """Return for each observation, sorted by key and tick, until when it or one before it stood.
+
+    And at how many ticks it was made at which those before it were not: they may stand longer.
+    """
+    import numpy as np
+
+    until = ticks + again
+    apart = same * (until.max(initial=0) - ticks.min(initial=0) + 1)  # lifts each key's ticks above the one's before
+    seen = np.maximum.accumulate(until + apart) - apart
+    before = ticks - 1
+    before[1:] = np.where(same[1:] == same[:-1], np.maximum(before[1:], seen[:-1]), before[1:])
+    return seen, seen - before
+
+
+def _opens(order: pd.DataFrame, same: Any, clean_ticks: int, pause: timedelta | None, seen: Any) -> Any:
     """Return which observations, sorted by key and tick, open an episode."""
     import numpy as np
 
     opens = np.ones(len(order), dtype=bool)
     if pause is None:
         ticks = order["tick"].to_numpy()
-        opens[1:] = (same[1:] != same[:-1]) | (ticks[1:] - ticks[:-1] - again[:-1] > clean_ticks)
+        opens[1:] = (same[1:] != same[:-1]) | (ticks[1:] - seen[:-1] > clean_ticks)
     else:
         times = order["at"].to_numpy()
         opens[1:] = (same[1:] != same[:-1]) | (times[1:] - times[:-1] > np.timedelta64(pause))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from replaykit.display import is_empty
 from replaykit.errors import QueryError, excerpt
 from replaykit.findings.episodes import build_episodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
 
@@ -44,7 +45,8 @@ def actions(
         entity, tick after tick, from the one that first emitted it to the first that did not (missing: still going
         on); further columns hold what its first action said.
     sort
-        A column, ``"-ticks"`` for falling order; rows that are equal in it keep the order of emission.
+        A column, ``"-ticks"`` for falling order; rows that are equal in it keep their order (that of emission, or in
+        which episodes opened), and those without a value come last.
 
     Raises
     ------
@@ -53,10 +55,11 @@ def actions(
     """
     shown = run.actions
     if kinds is not None:
-        shown = shown[shown["kind"].isin(list(kinds))]
+        wanted = set(kinds)
+        shown = shown[[kind in wanted for kind in shown["kind"]]]
     if target:
         named = shown.drop(columns=["action", "tick", "at", "step", "rule", "kind", "repeats"])
-        shown = shown[_any(named, lambda column: column == target)]
+        shown = shown[_any(named, lambda cell: cell == target)]
     if text:
         shown = shown[_holding(shown, text)]
     if not every:
@@ -76,26 +79,39 @@ def violations(run: Replay, *, text: str | None = None, sort: str | None = None)
 
 
 def _holding(frame: pd.DataFrame, text: str) -> Any:
-    return _any(frame, lambda column: column.str.contains(text, case=False, regex=False))
+    wanted = text.lower()
+    return _any(frame, lambda cell: wanted in cell.lower())
 
 
-def _any(frame: pd.DataFrame, test: Any) -> Any:
-    """Return for each row whether a cell, as text, passes a test."""
+def _any(frame: pd.DataFrame, test: Callable[[str], bool]) -> Any:
+    """Return for each row whether a cell, as text, passes a test; missing ones do not."""
+    import numpy as np
+
+    found = np.zeros(len(frame), dtype=bool)
+    for place in range(frame.shape[1]):
+        found |= _passing(frame.iloc[:, place], test)
+    return found
+
+
+def _passing(column: pd.Series[Any], test: Callable[[str], bool]) -> Any:
+    import numpy as np
     import pandas as pd
 
-    found = pd.Series(False, index=frame.index)
-    for place in range(frame.shape[1]):
-        column = frame.iloc[:, place]
-        found |= test(column.where(column.notna(), "").astype(str).astype("str")).astype(bool)
-    return found
+    if column.dtype == object:  # 1 and True would be one value
+        return np.array([not is_empty(cell) and test(str(cell)) for cell in column], dtype=bool)
+    codes, values = pd.factorize(column)  # missing ones have code -1
+    return np.array([*(test(str(value)) for value in values), False], dtype=bool)[codes]
 
 
 def _sorted(frame: pd.DataFrame, sort: str | None) -> pd.DataFrame:
     if sort:
-        name = sort.removeprefix("-")
+        name = sort if sort in frame.columns else sort.removeprefix("-")
         if name not in frame.columns:
             raise QueryError(f"There is no column {excerpt(name)} to sort by; the columns are {list(frame.columns)}.")
-        plain = frame[name].map(str) if frame[name].dtype == object else frame[name]
-        order = plain.reset_index(drop=True).sort_values(kind="stable", ascending=name == sort).index
-        frame = frame.iloc[order]
+        column = frame[name].reset_index(drop=True)
+        try:
+            order = column.sort_values(kind="stable", ascending=name == sort)
+        except TypeError:  # numbers beside texts
+            order = column.map(str, na_action="ignore").sort_values(kind="stable", ascending=name == sort)
+        frame = frame.iloc[order.index]
     return frame.reset_index(drop=True)

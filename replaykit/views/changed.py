@@ -61,12 +61,12 @@ def _rows(found: Diff) -> pd.DataFrame:
     if len(found.added) or len(found.removed):
         names += [str(name) for name in inner.compared if str(name) not in names]
     rows = []
+    sides = [(str(name), list(inner.before[name]), list(inner.after[name])) for name in inner.compared]
     for number, row in enumerate(inner.key_frame(inner.before).to_dict("records")):
         cells = {str(name): value for name, value in row.items()}
-        for place, name in enumerate(inner.compared):
-            old, new = inner.before[name].iloc[number], inner.after[name].iloc[number]
-            paths = inner.paths.get((number, place))
-            cells[str(name)] = arrow(old, new, paths) if inner.mask[number, place] else new
+        for place, (name, before, after) in enumerate(sides):
+            old, new = before[number], after[number]
+            cells[name] = arrow(old, new, inner.paths.get((number, place))) if inner.mask[number, place] else new
         rows.append({"change": "changed", **cells})
     for change, frame in (("added", found.added), ("removed", found.removed)):
         rows += [{"change": change, **{str(k): v for k, v in one.items()}} for one in frame.to_dict("records")]
@@ -81,10 +81,13 @@ def _cells(run: Replay) -> pd.DataFrame:
     for table in run.diff:
         found = run.diff[table]
         keys = [str(name) for name in found.key or ()]
-        for cell in found.changed_long.to_dict("records"):
-            key = entity_of(cell[name] for name in keys)
-            rows.append((table, "changed", key, cell["column"], cell["before"], cell["after"]))
+        # By place, since a key may be called "column".
+        for *key, column, before, after in found.changed_long.itertuples(index=False, name=None):
+            rows.append((table, "changed", entity_of(key), column, before, after))
         for change, frame in (("added", found.added), ("removed", found.removed)):
-            rows += [(table, change, entity_of(row), None, None, None) for row in frame[keys].itertuples(index=False)]
+            rows += [
+                (table, change, entity_of(row), None, None, None)
+                for row in frame[keys].itertuples(index=False, name=None)
+            ]
     names = ["table", "change", "key", "column", "before", "after"]
     return pd.DataFrame(rows, columns=names, dtype=object)

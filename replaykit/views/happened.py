@@ -50,7 +50,7 @@ def events(
         The recording holds no events.
     """
     condition, values = _condition(recording, window, kinds, text)
-    page = "" if limit is None else f" LIMIT {int(limit)} OFFSET {int(offset)}"
+    page = ("" if limit is None else f" LIMIT {int(limit)}") + f" OFFSET {int(offset)}"
     return recording._frame(f"SELECT * FROM events WHERE {condition} ORDER BY position{page}", values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from replaykit.churn import key_text, numbered
 from replaykit.display import is_empty, show_value
 from replaykit.errors import QueryError, show_time
 from replaykit.sql import quote
@@ -32,8 +33,8 @@ def state(
     -------
     DataFrame
         ``change`` (``insert``, ``update``, ``delete`` or missing), ``was`` (for an updated row, the cells that the step
-        changed as they were before, as JSON), and the table's columns. Rows are in the order of insertion; one that the
-        step deleted stands where it was, with the values it had.
+        changed as they were before, as JSON: none if it wrote the row and put it back), and the table's columns. Rows
+        are in the order of insertion; one that the step deleted stands where it was, with the values it had.
 
     Raises
     ------
@@ -41,15 +42,17 @@ def state(
         There is no such table or step.
     """
     at = _step(run, step)
-    columns = run.history.columns(table)
-    cells = ", ".join(f"'{name.replace(chr(39), chr(39) * 2)}', {_before(name)}" for name in columns)
-    listed = ", ".join(f"v.{quote(name)}" for name in columns)
-    was = "was" if "was" not in columns else "was_"
-    page = "" if limit is None else f" LIMIT {int(limit)} OFFSET {int(offset)}"
+    columns = list(run.history.columns(table))
+    cells = ", ".join(f"'{name.replace(chr(39), chr(39) * 2)}', {_before(n)}" for n, name in enumerate(columns))
+    listed = ", ".join(f"v.c{number} AS {quote(name)}" for number, name in enumerate(columns))
+    was, source = "was", numbered(run.history, table)
+    while was in {name.lower() for name in columns}:
+        was += "_"
+    page = ("" if limit is None else f" LIMIT {int(limit)}") + f" OFFSET {int(offset)}"
     return run.history.frame(
         f"SELECT {_CHANGE} AS change, CASE WHEN v.live AND p.change IS NOT NULL THEN "
         f"CAST(json_merge_patch('{{}}', json_object({cells})) AS VARCHAR) END AS {quote(was)}, {listed} "
-        f"FROM {_shown(run, table)} LEFT JOIN history.{quote(table)} p ON p.born = v.born AND {_same(run, table)} "
+        f"FROM {_shown(run, table)} LEFT JOIN {source} p ON p.born = v.born AND {_same(run, table)} "
         "AND p.valid_from < $step AND p.valid_to = $step AND v.valid_from = $step "
         f"ORDER BY v.born, v.change{page}",
         {"step": at},
@@ -62,9 +65,9 @@ _CHANGE = (
 )
 
 
-def _before(name: str) -> str:
+def _before(number: int) -> str:
     """Return the cell before the step where it differs; json_merge_patch leaves out members that are null."""
-    one = quote(name)
+    one = f"c{number}"
     old = f"coalesce(to_json(CAST(p.{one} AS VARCHAR)), to_json('∅'))"
     return f"CASE WHEN p.{one} IS DISTINCT FROM v.{one} THEN {old} END"
 
@@ -90,8 +93,8 @@ def first_touched(run: Replay, table: str, *, step: int | None = None) -> int | 
 
 def entity_place(run: Replay, table: str, entity: str, *, step: int | None = None) -> int | None:
     """Return the place among the rows of `state` of the one with this key, joined by a slash; None if there is none."""
-    shown, key = _shown(run, table), run.history.keys[table]
-    named = f"concat_ws('/', {', '.join(f'CAST(v.{quote(name)} AS VARCHAR)' for name in key)}) = $entity"
+    shown = _shown(run, table)
+    named = f"{key_text(run.history, table)} = $entity"
     found = run.history.fetch(
         f"SELECT count(*) FROM {shown} WHERE (v.born, v.change) < "
         f"(SELECT min((v.born, v.change)) FROM {shown} WHERE {named}) "
@@ -102,14 +105,21 @@ def entity_place(run: Replay, table: str, entity: str, *, step: int | None = Non
 
 
 def touched_by(run: Replay, step: int) -> dict[str, int]:
-    """Return how many rows a step changed in each table that it changed."""
-    if step == 0:
+    """Return how many rows a step wrote or deleted in each table, where it did; also those that it put back as before.
+
+    Raises
+    ------
+    QueryError
+        There is no such step.
+    """
+    at = _step(run, step)
+    if not at or not run.history.tables:
         return {}
     parts = [
         f"SELECT {number}, count(DISTINCT born) FROM history.{quote(name)} WHERE valid_from = $step OR valid_to = $step"
         for number, name in enumerate(run.history.tables)
     ]
-    found = run.history.fetch(" UNION ALL ".join(parts) + " ORDER BY 1", {"step": step})
+    found = run.history.fetch(" UNION ALL ".join(parts) + " ORDER BY 1", {"step": at})
     return {run.history.tables[number]: int(rows) for number, rows in found if rows}
 
 
@@ -130,7 +140,7 @@ def step_sentence(run: Replay | None, step: int | None) -> str:
 
 
 def _step(run: Replay, step: int | None) -> int:
-    at = run.after_step if step is None else step
+    at = run.after_step if step is None else int(step)
     if not 0 <= at <= run.after_step:
         raise QueryError(f"There is no step {at}; this replay has steps 0 (the base) to {run.after_step}.")
     return at
@@ -138,7 +148,7 @@ def _step(run: Replay, step: int | None) -> int:
 
 def _shown(run: Replay, table: str) -> str:
     """Return the versions shown at a step: those live after it, and the last of each row that it deleted."""
-    source = f"history.{quote(run.history.check_table(table))}"
+    source = numbered(run.history, table)
     live = "(v.valid_from <= $step AND (v.valid_to IS NULL OR v.valid_to > $step))"
     gone = (
         f"(v.valid_from < $step AND v.valid_to = $step AND NOT EXISTS (SELECT 1 FROM {source} w WHERE w.born = v.born "
@@ -148,5 +158,6 @@ def _shown(run: Replay, table: str) -> str:
 
 
 def _same(run: Replay, table: str, other: str = "p") -> str:
-    keys = run.history.keys[table]
-    return " AND ".join(f"{other}.{quote(name)} IS NOT DISTINCT FROM v.{quote(name)}" for name in keys)
+    columns = list(run.history.columns(table))
+    keys = [columns.index(name) for name in run.history.keys[table]]
+    return " AND ".join(f"{other}.c{number} IS NOT DISTINCT FROM v.c{number}" for number in keys)
