@@ -48,7 +48,10 @@ class Episodes:
     @property
     def sentence(self) -> str:
         """The finding in one sentence."""
-        return f"{self.entries:,} {self.log} are {len(self.frame):,} episodes: same {', '.join(self.key)}, {self.rule}."
+        from replaykit.display import count
+
+        found = count(len(self.frame), "episode")
+        return f"{self.entries:,} {self.log} are {found}: same {', '.join(self.key)}, {self.rule}."
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -58,14 +61,12 @@ class Episodes:
         return grouped.set_axis([first, "episodes", "ticks", "longest"], axis=1)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        from replaykit.display import table_html
+        from replaykit.display import note_html, table_html
 
         caption = f"By {self.key[0]}"
         return "\n".join(
             [
-                f"<p>{escape(self.sentence)}</p>",
+                note_html(self.sentence),
                 table_html(self.summary, caption=caption, limit=30, more=".summary"),
                 table_html(self.frame, caption="Episodes", limit=50, more=".frame"),
             ]

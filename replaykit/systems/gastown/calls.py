@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from replaykit.errors import QueryError, WindowError, show_time
@@ -66,11 +65,11 @@ class DryRun:
         return f"DryRun({self.sentence})"
 
     def _repr_html_(self) -> str:
-        from replaykit.display import table_html
+        from replaykit.display import note_html, table_html
 
-        parts = [("actions", self.actions), ("events that failed", self.problems)]
-        tables = [table_html(frame, caption=name, limit=50) for name, frame in parts if len(frame)]
-        return "".join([f"<p>{escape(self.sentence)}</p>", *tables])
+        parts = [("actions", self.actions, ".actions"), ("events that failed", self.problems, ".problems")]
+        tables = [table_html(frame, caption=name, limit=50, more=more) for name, frame, more in parts if len(frame)]
+        return "\n".join([note_html(self.sentence), *tables])
 
 
 def dry_run(
@@ -210,17 +209,21 @@ class EventReplay:
         from replaykit.display import count
 
         told = f"{count(self.events_replayed, 'event')} from {show_time(self.start)} to {show_time(self.end)}"
-        return f"{told}, on {self.run.plan.base.name}: {count(len(self.actions), 'action')}. {self.verdict!r}"
+        found = f"{count(len(self.actions), 'action')}. {self.verdict.status}: {self.verdict.sentence}"
+        return f"{told}, on {self.run.plan.base.name}: {found}"
 
     def __repr__(self) -> str:
-        return f"EventReplay({self.sentence})"
+        from replaykit.display import brief
+
+        return brief("EventReplay", self.sentence)
 
     def _repr_html_(self) -> str:
-        from replaykit.display import table_html
+        from replaykit.display import note_html, table_html
 
-        parts = [("actions", self.actions), ("agents", self.agents), ("beads", self.non_terminal_beads)]
-        tables = [table_html(frame, caption=name, limit=50) for name, frame in parts if len(frame)]
-        return "".join([f"<p>{escape(self.sentence)}</p>", *tables])
+        parts = [("actions", self.actions, ".actions"), ("agents", self.agents, ".agents")]
+        parts.append(("beads", self.non_terminal_beads, ".non_terminal_beads"))
+        tables = [table_html(frame, caption=name, limit=50, more=more) for name, frame, more in parts if len(frame)]
+        return "\n".join([note_html(self.sentence, limit=1_000), *tables])
 
 
 def replay_events(
