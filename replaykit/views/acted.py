@@ -56,7 +56,7 @@ def actions(
     shown = run.actions
     if kinds is not None:
         wanted = set(kinds)
-        shown = shown[[kind in wanted for kind in shown["kind"]]]
+        shown = shown[_any(shown[["kind"]], lambda cell: cell in wanted)]
     if target:
         named = shown.drop(columns=["action", "tick", "at", "step", "rule", "kind", "repeats"])
         shown = shown[_any(named, lambda cell: cell == target)]
