@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError
@@ -48,9 +49,13 @@ def names_in(variables: Mapping[str, Any], recording: Any, reconciler: Any) -> t
     """Return what code with these variables calls a recording and a reconciler; general words where it has no name."""
     found = []
     for thing, word in ((recording, "recording"), (reconciler, "reconciler")):
-        names = sorted(name for name, value in variables.items() if value is thing and not name.startswith("_"))
+        names = sorted(name for name, value in variables.items() if value is thing and _plain(name))
         found.append(names[0] if names and thing is not None else word)
     return found[0], found[1]
+
+
+def _plain(name: str) -> bool:
+    return name.isidentifier() and not iskeyword(name) and not name.startswith("_")
 
 
 def _written(value: Any, recording: str) -> str:

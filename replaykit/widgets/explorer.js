@@ -304,9 +304,18 @@ function brush({ model, el }) {
 
   // A grid of the same explorer says which of its cells was clicked.
   const cell = (event) => {
-    if (event.target.closest(".replaykit-explorer")?.contains(el)) requests.ask({ do: "cell", ...event.detail });
+    if (!event.target.closest(".replaykit-explorer")?.contains(el)) return;
+    event.preventDefault(); // says that somebody took it
+    requests.ask({ do: "cell", ...event.detail });
   };
   document.addEventListener("replaykit-cell", cell);
+
+  // JupyterLab takes arrows, Enter and letters from all that is not text, unless what has the focus says no itself.
+  const own = (event) => {
+    if (event.target.closest?.(".replaykit-explorer")?.contains(el) && !event.target.matches(":read-write"))
+      event.target.toggleAttribute("data-lm-suppress-shortcuts", !(event.ctrlKey || event.altKey || event.metaKey));
+  };
+  window.addEventListener("keydown", own, true);
 
   const watched = { bins: redraw, marks: redraw, view: redraw, limits: refresh, window: refresh, counted: refresh, focus: refresh, problem: refresh };
   let frame = 0; // several traits of one answer are drawn once
@@ -326,6 +335,7 @@ function brush({ model, el }) {
     sized.disconnect();
     requests.stop();
     document.removeEventListener("replaykit-cell", cell);
+    window.removeEventListener("keydown", own, true);
     for (const name of Object.keys(watched)) model.off(`change:${name}`, later[name]);
   };
 }
@@ -357,7 +367,7 @@ function scrubber({ model, el }) {
 
 function copier({ model, el }) {
   const row = make("div", { class: "rk-brush rk-row" }, el), title = model.get("title");
-  const button = make("button", { type: "button", title, "aria-label": title }, row, model.get("label"));
+  const button = make("button", { type: "button", title }, row, model.get("label")); // called what it says
   const says = make("span", { role: "status" }, row);
   button.addEventListener("click", async () => {
     try {

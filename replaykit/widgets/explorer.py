@@ -261,7 +261,7 @@ class Explorer:
         except QueryError as exc:
             self.pages.show_nothing(sentence(exc))
         else:
-            self.pages.show(shown, (shown.text, id(self.run)))
+            self.pages.show(shown, (shown.text, id(self.run)), self.focus)
         self.pages.titles(self.run)
 
     def _show_cost(self) -> None:

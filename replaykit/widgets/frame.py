@@ -14,7 +14,7 @@ from replaykit.errors import show_time
 from replaykit.focus import Focus, names_entity
 from replaykit.glance import glance
 from replaykit.views.happened import event_at
-from replaykit.widgets.bound import Bound, row, several, text
+from replaykit.widgets.bound import Bound, check, row, several, text
 from replaykit.widgets.brush import TimeBrush
 from replaykit.widgets.parts import Copier
 from replaykit.widgets.running import Running
@@ -32,6 +32,7 @@ __all__ = ["Frame"]
 
 _TICKS = ("end", "event", "recorded", "1s", "5s", "1min")
 _WIDE = ipw.Layout(width="auto")
+_NARROW = {"description_width": "initial"}
 
 
 class Frame:
@@ -95,14 +96,15 @@ class Frame:
         )
         self.copier = Copier(label="Copy as code", title="Copy the code that gives this replay and this table")
         self.code_area = ipw.Textarea(
-            tooltip="The code that gives this replay and this table", disabled=False,
-            layout=ipw.Layout(width="auto", height="14em"),
+            description="Code", tooltip="The code that gives this replay and this table", style=_NARROW,
+            layout=ipw.Layout(width="auto", height="14em", display="none"),
         )  # fmt: skip
+        self.show_code = check("show the code", "Show the code that gives this replay and this table")
         self.widget = self._laid_out(pages, replays=work is not None)
         self._listen()
 
     def _laid_out(self, pages: Any, *, replays: bool) -> Any:
-        code = ipw.Accordion([self.code_area], titles=["The code"], layout=ipw.Layout(width="auto"))
+        code = row(self.copier, self.show_code)  # no key opens an Accordion
         if self.recording.span is None:
             box = ipw.VBox([self.banner], layout=_WIDE)
         else:
@@ -110,7 +112,7 @@ class Frame:
             parts += [row(self.ticks, *self.running.parts)] if replays else []
             parts.append(row(self.banner, self.mend, self.details))
             parts.append(row(self.time, self.entity, self.event, self.clear))
-            box = ipw.VBox([*parts, pages, self.copier, code], layout=_WIDE)
+            box = ipw.VBox([*parts, pages, code, self.code_area], layout=_WIDE)
         box.add_class("replaykit-explorer")
         return box
 
@@ -124,6 +126,10 @@ class Frame:
             getattr(self, name).observe(lambda change, name=name: self._say(name, change["new"] or None), "value")
         self.clear.on_click(lambda _: self._say("focus", Focus()))
         self.mend.on_click(lambda _: self._say("mend", None))
+        self.show_code.observe(lambda change: self._open_code(change["new"]), "value")
+
+    def _open_code(self, shown: bool) -> None:
+        self.code_area.layout.display = None if shown else "none"
 
     def _say(self, name: str, value: Any) -> None:
         if not self._quiet:

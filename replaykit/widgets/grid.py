@@ -51,27 +51,40 @@ _SETUP = """function () {
   table.setAttribute('aria-label', api.init().replaykitName);
   table.querySelectorAll('tbody .rk-glyph').forEach(cell => { cell.dataset.glyph = cell.textContent[0]; });
   const { replaykitMarks, replaykitCells, replaykitGrid } = api.init();
+  let chosen = null, frame = null; // brought into sight, also when the table gets its size later, until a hand moves it
   for (const [row, column, glyph] of replaykitMarks) {
     const cell = api.cell(row, column).node();
-    if (cell) { cell.classList.add('rk-marked'); cell.dataset.glyph = glyph; }
+    if (cell) { cell.classList.add('rk-marked'); cell.dataset.glyph = glyph; chosen ??= cell.parentNode; }
   }
-  box.addEventListener('click', event => {
+  box.addEventListener('click', event => { // instead of the row's choice, which might arrive after it
     const cell = event.target.closest('tbody td, tbody th'), place = cell && api.cell(cell).index();
     if (!place || !replaykitCells.includes(place.column)) return;
     const detail = { grid: replaykitGrid, row: place.row, column: place.column };
-    box.dispatchEvent(new CustomEvent('replaykit-cell', { bubbles: true, detail }));
-  });
+    if (!box.dispatchEvent(new CustomEvent('replaykit-cell', { bubbles: true, cancelable: true, detail })))
+      event.stopPropagation();
+  }, true);
   api.on('draw', () => rove(rows()[0]));
   box.addEventListener('focusin', event => rove(event.target.closest('tbody tr')));
   box.addEventListener('keydown', event => {
     const end = { Home: 0, End: -1 }[event.key];
     if (end !== undefined && event.target.closest('tbody')) { event.preventDefault(); rows().at(end).focus(); }
   });
-  api.on('select', (_, __, kind, places) => {
-    const row = api.row(places[0]).node(), frame = box.closest('.replaykit-grid'), top = row.offsetTop;
-    rove(row);
-    if (top < frame.scrollTop + 40 || top > frame.scrollTop + frame.clientHeight - 40)
+  const reveal = () => {
+    const top = chosen?.offsetTop;
+    if (chosen && frame && (top < frame.scrollTop + 40 || top > frame.scrollTop + frame.clientHeight - 40))
       frame.scrollTop = top - frame.clientHeight / 2;
+  };
+  const sized = new ResizeObserver(() => {
+    if (!box.isConnected) sized.disconnect();
+    else if (!frame) sized.observe(frame = box.closest('.replaykit-grid'));
+    reveal();
+  });
+  sized.observe(box);
+  for (const hand of ['wheel', 'pointerdown', 'keydown']) box.addEventListener(hand, () => { chosen = null; });
+  api.on('select', (_, __, kind, places) => {
+    chosen = api.row(places[0]).node();
+    rove(chosen);
+    reveal();
   });
 }"""
 _CSS = """
@@ -84,7 +97,7 @@ _CSS = """
 .replaykit-grid table.dataTable tbody > tr > .dt-type-numeric { text-align: right; }
 .replaykit-grid table.dataTable .rk-first { position: sticky; left: 0; z-index: 1;
   background-color: var(--jp-layout-color1, #fff); }
-.replaykit-grid table.dataTable thead .rk-first { z-index: 3; }
+.replaykit-grid table.dataTable thead .rk-first { z-index: 3; background-color: var(--jp-layout-color2, #eee); }
 .replaykit-grid table.dataTable tbody > tr { cursor: pointer; scroll-margin-top: 3em; }
 .replaykit-grid table.dataTable tbody > tr:focus-visible, .replaykit-grid tr:focus-visible > .rk-first {
   outline: 3px solid var(--jp-content-font-color1, #000); outline-offset: -3px; }
@@ -142,7 +155,8 @@ class Grid:
 
     def show(
         self, frame: pd.DataFrame, total: int | None = None, *, start: int = 0, more: str = "", empty: str = "",
-        marks: Mapping[tuple[int, str], str] | None = None, cells: Sequence[str] = (),
+        marks: Mapping[tuple[int, str], str] | None = None, cells: Sequence[str] = (), about: str = "",
+        first: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """Show rows of a frame in their order, at most 500 and 40 columns; nothing is chosen then.
 
@@ -160,11 +174,16 @@ class Grid:
             Glyphs of `GLYPHS` for cells that are to stand out, by row and column.
         cells
             Columns of which a click on a cell tells more than one on its row; the browser hears of it as an event.
+        about
+            What the rows come to, for the caption.
+        first
+            Columns put before those that are first in any frame.
         """
         total = len(frame) if total is None else total
-        self._frame = frame.iloc[:_MOST, self._order(frame)]
+        self._frame = frame.iloc[:_MOST, self._order(frame, (*first, *self._first))]
         shown = len(self._frame)
-        self._say(self._caption(shown, total, start, more, empty), alarm=not shown)
+        told = self._caption(shown, total, start, more, empty)
+        self._say(f"{told} ({about})" if about else told, alarm=not shown)
         if shown:
             self._draw(whole=shown == total, marks=marks or {}, cells=cells)
         if self.table is not None:
@@ -203,10 +222,10 @@ class Grid:
         rows = [] if self.table is None or self.table.layout.display == "none" else self.table.selected_rows
         return self._row(rows[0]) if rows else None
 
-    def _order(self, frame: pd.DataFrame) -> list[int]:
+    def _order(self, frame: pd.DataFrame, wanted: Sequence[str]) -> list[int]:
         """Return the positions of the columns shown."""
         names = [str(name) for name in frame.columns]
-        first = [names.index(name) for name in self._first if name in names]
+        first = [names.index(name) for name in dict.fromkeys(wanted) if name in names]
         return [*first, *(place for place in range(len(names)) if place not in first)][:_MOST_COLUMNS]
 
     def _caption(self, shown: int, total: int, start: int, more: str, empty: str) -> str:

@@ -68,8 +68,10 @@ class Pages:
         """The controls, by view and by field of the choice."""
         self._shown: dict[str, Any] = {}
         self._quiet = False
-        for table in self.tables.values():
-            table.grid.on_select(picked)
+        self._hand: int | None = None
+        self._held: dict[str, Any] = {}
+        for name, table in self.tables.items():
+            table.grid.on_select(self._selecting(name))
         self._picked = picked
         self.scrubber.observe(lambda change: None if self._quiet else changed("step", change["new"]), "value")
         self.widget = ipw.Tab([self._page(name) for name in self.views], titles=self.views)
@@ -99,7 +101,22 @@ class Pages:
     def cell(self, label: str, place: int, column: int) -> None:
         """Take over that a cell of a table was clicked."""
         if label in self.tables and (found := self.tables[label].grid.cell(place, column)) is not None:
-            self._picked(*found)
+            self._pick(label, place, *found)
+
+    def _selecting(self, name: str) -> Callable[[Mapping[str, Any], str | None], None]:
+        def selected(row: Mapping[str, Any], column: str | None) -> None:
+            table = self.tables[name].grid.table
+            self._pick(name, table.selected_rows[0] if table is not None else 0, row, column)
+
+        return selected
+
+    def _pick(self, name: str, place: int, row: Mapping[str, Any], column: str | None) -> None:
+        """Tell a row chosen by hand; while the focus stays there, this row is the chosen one of those that fit it."""
+        self._hand = (self.tables[name].page - 1) * PAGE + place
+        try:
+            self._picked(row, column)
+        finally:
+            self._hand = None
 
     def offer(self, run: Replay) -> None:
         """Let the controls choose among what a replay holds."""
@@ -140,27 +157,33 @@ class Pages:
         if self.widget.titles != told:
             self.widget.titles = told
 
-    def show(self, shown: Shown, key: Any) -> None:
+    def show(self, shown: Shown, key: Any, focus: Any = None) -> None:
         """Show a table in the open view, and in it the row in focus; one that is there already is not sent again.
 
         Parameters
         ----------
         key
             What makes this table another than the one shown.
+        focus
+            What makes another row the one in focus.
         """
-        table = self.tables[self.view]
+        table, place = self.tables[self.view], shown.place
+        if self._hand is not None and self._shown.get(self.view) == key:
+            self._held[self.view] = key, focus, self._hand
+        if (held := self._held.get(self.view)) is not None and held[:2] == (key, focus):
+            place = held[2]
         if self._shown.get(self.view) != key:
             self._shown.pop(self.view, None)
-            offset = shown.offset if shown.place is None else shown.place
+            offset = shown.offset if place is None else place
             table.refresh(
                 shown.fetch, lambda: shown.count, offset=offset, more=shown.text,
-                empty=_EMPTY.get(self.view, _WIDEN), marks=_marks, cells=_ids,
+                empty=_EMPTY.get(self.view, _WIDEN), marks=_marks, cells=_ids, about=shown.about, first=shown.keys,
             )  # fmt: skip
             self._shown[self.view] = key
-        if shown.place is None:
+        if place is None:
             table.grid.select(None)
         else:
-            table.reveal(shown.place)
+            table.reveal(place)
 
     def show_nothing(self, why: str) -> None:
         """Say in the open view why there is nothing to show, and what mends it."""
@@ -177,7 +200,7 @@ def _paging(name: str) -> Paging:
     )
 
 
-_GLYPHS = {"change": GLYPHS, "status": {"agrees": "✓", "differs": "!"}}
+_GLYPHS = {"change": GLYPHS}
 
 
 def _no_rows(_limit: int, _offset: int) -> pd.DataFrame:

@@ -117,7 +117,8 @@ class Running:
         left = (total - done) * task.elapsed / done if done else None
         rest = f", {left:,.0f} s left" if left is not None else ""
         told = f"{done:,} of {count(total, 'input')}" if total else "reading"
-        self.cost.value = f"{told}, {task.elapsed:.1f} s{rest}"
+        rate = f", {done / task.elapsed:,.0f}/s" if done and task.elapsed else ""
+        self.cost.value = f"{told}, {task.elapsed:.1f} s{rate}{rest}"
 
     def _finish(self) -> None:
         task, self._task = self._task, None

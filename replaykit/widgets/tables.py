@@ -36,6 +36,10 @@ class Shown:
     """The row in focus, from 0."""
     offset: int = 0
     """The row to begin with where none is in focus."""
+    about: str = ""
+    """What the rows come to, in words."""
+    keys: tuple[str, ...] = ()
+    """Columns that identify a row, where it is one of a state table."""
 
 
 class Tables:
@@ -69,9 +73,12 @@ class Tables:
             assert run is not None
             return self._state(choice, run)
         frame = self._whole(expression(view, choice, self.name), run)
-        place = choice.focus.place_in(frame, keys_of(view, choice, run))
-        text = expression(view, choice, self.name)
-        return Shown(text, lambda limit, offset: frame.iloc[offset : offset + limit], len(frame), place)
+        keys = keys_of(view, choice, run)
+        place = choice.focus.place_in(frame, keys)
+        text, about = expression(view, choice, self.name), _about(view, choice, run)
+        return Shown(
+            text, lambda limit, offset: frame.iloc[offset : offset + limit], len(frame), place, about=about, keys=keys
+        )
 
     def _events(self, choice: Choice, counted: int) -> Shown:
         def fetch(limit: int, offset: int) -> pd.DataFrame:
@@ -92,13 +99,20 @@ class Tables:
         text, focus, table = expression("State at", choice, self.name), choice.focus, choice.table
         place = None if focus.entity is None else entity_place(run, table, focus.entity, step=choice.step)
         offset = first_touched(run, table, step=choice.step) or 0
-        return Shown(text, fetch, state_size(run, table, step=choice.step), place, offset)
+        size = state_size(run, table, step=choice.step)
+        return Shown(text, fetch, size, place, offset, keys=run.history.keys[table])
 
     def _whole(self, text: str, run: Replay | None) -> pd.DataFrame:
         """Return a view's table, held as long as the same is asked for."""
         if self._held is None or self._held[0] != (text, id(run)):
             self._held = ((text, id(run)), evaluated(text, self.recording, run, self.name))
         return self._held[1]
+
+
+def _about(view: str, choice: Choice, run: Replay | None) -> str:
+    if view != "State diff" or run is None:
+        return ""
+    return str(run.diff[choice.changed].summary if choice.changed else run.diff.count)
 
 
 def keys_of(view: str, choice: Choice, run: Replay | None) -> tuple[str, ...]:

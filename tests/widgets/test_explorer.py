@@ -352,7 +352,7 @@ def test_a_click_replays_the_window_with_the_ticks_chosen(small, counting):
     found.frame.ticks.value = "event"
     found.frame.running.button.click()
 
-    again = pasted(found.code, recording=small, reconciler=counting)
+    again = pasted(found.code, small=small, counting=counting)
     assert "00:10:00.000001Z" in found.code
     pd.testing.assert_frame_equal(again, views.actions(found.run))
     assert found.run.reconciler.params == {"least": 1}
@@ -493,7 +493,20 @@ def test_text_and_html_are_fixed_and_say_what_is_shown(small, counting):
     assert bundles[0]["text/plain"] == f"Explorer({window}, 'Actions', {told})"
     assert "application/vnd.jupyter.widget-view+json" in bundles[0]
     assert "timedelta(seconds=30)" in bundles[0]["text/html"]
-    assert pasted(found.code, recording=small, reconciler=counting) is not None
+    assert pasted(found.code, small=small, counting=counting) is not None
+
+
+def test_the_code_uses_the_callers_names_and_general_words_for_what_has_none(small, counting):
+    """Pasted code must run where the explorer was made."""
+    assert "views.events(small" in rk.explore(small).code
+    assert "    small,\n    counting,\n" in rk.explore(small, counting).code
+    unnamed = [small]
+    assert "views.events(recording" in _explored(unnamed)
+    assert "views.events(mine" in rk.explore(small, names=("mine", "")).code
+
+
+def _explored(recordings):
+    return rk.explore(recordings[0]).code
 
 
 def test_every_control_says_what_it_is(explorer):
