@@ -161,10 +161,7 @@ def _check_key(columns: list[str], key: list[str]) -> None:
 
 
 def _standing(ticks: Any, same: Any, again: Any) -> tuple[Any, Any]:
-    """Return for each observation, sorted by key and tick, until when it or one before it stood.
-
-    And at how many ticks it was made at which those before it were not: they may stand longer.
-    """
+    """Return for each observation, by key and tick, until when it or one before it stood, and for how many new ticks."""
     import numpy as np
 
     until = ticks + again
