@@ -161,7 +161,7 @@ def _check_key(columns: list[str], key: list[str]) -> None:
 
 
 def _standing(ticks: Any, same: Any, again: Any) -> tuple[Any, Any]:
-    """Return for each observation, by key and tick, until when it or one before it stood, and for how many new ticks."""
+    """Return for each observation, by key and tick, until when it or one before it stood, and the ticks it adds."""
     import numpy as np
 
     until = ticks + again
