@@ -55,7 +55,8 @@ def names_in(variables: Mapping[str, Any], recording: Any, reconciler: Any) -> t
 
 
 def _plain(name: str) -> bool:
-    return name.isidentifier() and not iskeyword(name) and not name.startswith("_")
+    taken = name in ("glance", "rk", "run", "views")  # what the code itself uses
+    return name.isidentifier() and not iskeyword(name) and not name.startswith("_") and not taken
 
 
 def _written(value: Any, recording: str) -> str:

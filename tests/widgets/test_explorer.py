@@ -502,7 +502,13 @@ def test_the_code_uses_the_callers_names_and_general_words_for_what_has_none(sma
     assert "    small,\n    counting,\n" in rk.explore(small, counting).code
     unnamed = [small]
     assert "views.events(recording" in _explored(unnamed)
+    run = unnamed[0]
+    assert "views.events(run" not in _of_its_own_name(run)
     assert "views.events(mine" in rk.explore(small, names=("mine", "")).code
+
+
+def _of_its_own_name(run):
+    return rk.explore(run).code
 
 
 def _explored(recordings):
