@@ -14,7 +14,7 @@ The story of one event through the house:
             |  ticks.py       rules and invariants at every tick; clock.py lets stretches without events cost nothing
             |  retracing.py   production's own inputs and ticks in its own order (recorded.py, recorded_ticks.py)
             v
-        History               every version of every row, with the step that caused it (history.py)
+        History               every version of every row, with the step that caused it (history.py); moment.py, blame.py
             v
         Replay                actions, violations, problems, diff, at(x) (replay.py, results.py); its verdict.py
             |
@@ -49,8 +49,9 @@ from replaykit.errors import (
     WindowError,
 )
 from replaykit.findings import as_of, latest, rewind, unexplained
-from replaykit.history import History, Moment
+from replaykit.history import History
 from replaykit.inputs import Event
+from replaykit.moment import Moment
 from replaykit.reconciler import Reconciler
 from replaykit.recording import Recording
 from replaykit.recording import open_recording as open

@@ -1,9 +1,8 @@
-"""History: every version of every row, with the step that made it; Moment: the state after one of the steps."""
+"""History: every version of every row, with the step that made it."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,13 @@ import duckdb
 
 from replaykit import connection
 from replaykit.display import brief
-from replaykit.errors import QueryError, excerpt, show_time
+from replaykit.errors import QueryError, excerpt
 from replaykit.interrupt import interruptible
 from replaykit.rollback import read_only
 from replaykit.rows import Row, plain
 from replaykit.sql import check_query, quote
 from replaykit.storage import arrow_column, arrow_type, in_batches, load_table, storage_type
-from replaykit.tables import LazyTables, frame_of
+from replaykit.tables import frame_of
 from replaykit.versions import closings
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from replaykit.state import Change, StateTable
 
-__all__ = ["BOOKKEEPING", "History", "Moment"]
+__all__ = ["BOOKKEEPING", "History"]
 
 BOOKKEEPING = ("change", "born", "valid_from", "valid_to")
 """Columns of ``history.<table>`` that no state table may have."""
@@ -213,7 +212,7 @@ class History:
         """
         self.check_table(table)
         listed = ", ".join(f"v.{quote(column)}" for column in self._columns[table])
-        where, parameters = ("", {}) if key is None else self._where(table, key)
+        where, parameters = ("", {}) if key is None else self.where(table, key)
         rows = self.frame(
             f"SELECT v.change, v.valid_from, v.valid_to, coalesce(s.kind, 'base') AS caused_by, s.applied_at, "
             f"s.event_id, {listed} FROM history.{quote(table)} v LEFT JOIN steps s ON s.step = v.valid_from "
@@ -224,50 +223,15 @@ class History:
             raise QueryError(f"Table {table!r} never held a row {excerpt(key)}; its key is {list(self.keys[table])}.")
         return rows
 
-    def _where(self, table: str, key: Any) -> tuple[str, dict[str, Any]]:
+    def where(self, table: str, key: Any) -> tuple[str, dict[str, Any]]:
+        """Return the condition on ``v`` that is true for one row's versions, and its parameters."""
+        self.check_table(table)
         names = self.keys[table]
         values = tuple(key) if isinstance(key, (tuple, list)) else (key,)
         if len(values) != len(names):
             raise QueryError(f"Key {excerpt(key)} has {len(values)} parts; the key of {table!r} is {list(names)}.")
         conditions = [f"v.{quote(name)} = $k{number}" for number, name in enumerate(names)]
         return f"WHERE {' AND '.join(conditions)}", {f"k{number}": plain(value) for number, value in enumerate(values)}
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Moment:
-    """The state after one step. Its tables are read from the history when asked for; nothing is replayed."""
-
-    history: History
-    step: int
-    """The last step included; 0 is the base."""
-    at: datetime | None
-    """The clock at that step, naive UTC."""
-
-    def __repr__(self) -> str:
-        return f"Moment(step {self.step}, {show_time(self.at)}, {len(self.history.keys)} tables)"
-
-    def __getitem__(self, table: str) -> pd.DataFrame:
-        """Return a table as of this moment, in insertion order."""
-        return self.history.frame(self.history.at_query(self.history.check_table(table), self.step))
-
-    def _repr_html_(self) -> str:
-        from replaykit.replay_html import moment_html
-
-        return moment_html(self)
-
-    @property
-    def keys(self) -> Mapping[str, tuple[str, ...]]:
-        """Key columns by table."""
-        return self.history.keys
-
-    @property
-    def tables(self) -> Mapping[str, pd.DataFrame]:
-        """Every table as of this moment, read when taken out."""
-        return LazyTables(self.keys, self.__getitem__)
-
-    def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
-        """Run one SELECT over the state tables as of this moment; ``history.<table>`` and ``steps`` are there too."""
-        return self.history.ask(query, {**(params or {}), **named}, step=self.step)
 
 
 def _log_names(columns: int) -> list[str]:

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from replaykit.errors import QueryError, ReconcilerError, VerdictError, excerpt, show_time
-from replaykit.history import History, Moment
 from replaykit.inputs import Plan, make_plan
 from replaykit.interrupt import told_apart
+from replaykit.moment import Moment
 from replaykit.reconciler import Reconciler, reconciler_of
 from replaykit.replaying import Replaying, planned, schedule_of
 from replaykit.window import Window, parse_time
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from replaykit.determinism import Determinism
     from replaykit.divergence import Divergence
+    from replaykit.history import History
     from replaykit.overview import Overview
     from replaykit.recording import Recording
     from replaykit.swimlanes import Swimlanes

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from replaykit.history import History, Moment
+    from replaykit.history import History
+    from replaykit.moment import Moment
     from replaykit.replay import Replay
 
 __all__ = ["history_html", "moment_html", "replay_html", "replay_sentence"]

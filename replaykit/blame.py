@@ -1,0 +1,163 @@
+"""Blame: which step set a cell to what it is, what was behind that step, and what the cell was before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replaykit.display import brief, count, is_empty, note_html, show_value, table_html
+from replaykit.errors import QueryError, excerpt, show_time
+from replaykit.sql import quote
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from replaykit.history import History
+    from replaykit.moment import Moment
+
+__all__ = ["Blame", "blame", "same_value"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Blame:
+    """Why a cell is what it is."""
+
+    table: str
+    key: tuple[Any, ...]
+    column: str
+    value: Any
+    """The cell at the moment asked about."""
+    before: Any
+    """What it was before; None where the row was inserted by that step, too."""
+    inserted: bool
+    """Whether the step inserted the row."""
+    step: int
+    """The step that set it; 0 is the base."""
+    since: datetime | None
+    """The clock at that step, naive UTC; None for the base."""
+    input: str
+    """What the step applied: ``event``, ``action``, ``write`` as ``steps`` says it, or ``base``."""
+    kind: str | None
+    """The kind of that event, action or write."""
+    event_id: str | None
+    """The event's id, where it was an event that has one."""
+    tick: int | None
+    """The tick that emitted it, where it was an action."""
+    values: pd.DataFrame
+    """Every value the cell had in this life of the row, with ``step``, ``applied_at``, ``caused_by`` and ``event_id``,
+    in the order in which they were set; the last is `value`."""
+
+    @property
+    def sentence(self) -> str:
+        """The answer in one sentence."""
+        name = f"{self.table}[{'/'.join(show_value(part, 60) for part in self.key)}].{self.column}"
+        if self.step == 0:
+            return f"{name} is {show_value(self.value, 60)} since the base."
+        cause = " ".join(show_value(one, 60) for one in (self.input, self.kind, self.event_id) if not is_empty(one))
+        was = "inserted with the row" if self.inserted else f"{show_value(self.before, 60)} before"
+        when = f"step {self.step:,}, {show_time(self.since)}" if self.since is not None else f"step {self.step:,}"
+        return f"{name} is {show_value(self.value, 60)} since {when}: {cause}; {was}."
+
+    def __repr__(self) -> str:
+        return brief("Blame", self.sentence)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def _repr_html_(self) -> str:
+        caption = f"{count(len(self.values), 'value')} of this cell since the row was inserted"
+        return f"{note_html(self.sentence)}\n{table_html(self.values, caption=caption, limit=50, more='.values')}"
+
+
+def blame(moment: Moment, table: str, key: Any, column: str) -> Blame:
+    """Return which step set a cell to what it is at a moment.
+
+    A write of the value a cell already had is not a change. Several changes in one step count one by one: the last is
+    the one to blame.
+
+    Parameters
+    ----------
+    key
+        The row's key; a tuple in key order for composite keys.
+
+    Raises
+    ------
+    QueryError
+        There is no such table or column, or the row was not there at that moment; the message says when it was.
+    """
+    history = moment.history
+    if column not in history.columns(table):
+        raise QueryError(f"Table {table!r} has no column {excerpt(column)}; it has {list(history.columns(table))}.")
+    versions = _versions(history, table, key, column, moment.step)
+    live = [one for one in versions if one.end is None or one.end > moment.step]
+    if not live:
+        raise QueryError(_missing(history, table, key, moment, versions))
+    life = [one for one in versions if one.born == live[-1].born]
+    changed = [one for number, one in enumerate(life) if number == 0 or not same_value(one.cell, life[number - 1].cell)]
+    last, parts = changed[-1], tuple(key) if isinstance(key, (tuple, list)) else (key,)
+    return Blame(
+        table, parts, column, last.cell, None if len(changed) == 1 else changed[-2].cell, len(changed) == 1, last.step,
+        last.applied_at, last.input, last.kind, last.event_id, last.tick, _values(changed),
+    )  # fmt: skip
+
+
+class _Version(NamedTuple):
+    """One version of a row, as far as one cell of it goes, and the step that made it."""
+
+    step: int
+    end: int | None
+    born: int
+    cell: Any
+    input: str
+    kind: str | None
+    event_id: str | None
+    applied_at: datetime | None
+    tick: int | None
+
+
+def _versions(history: History, table: str, key: Any, column: str, step: int) -> list[_Version]:
+    """Return every version of a row up to a step, in the order of writing."""
+    where, parameters = history.where(table, key)
+    rows = history.fetch(
+        f"SELECT v.valid_from, v.valid_to, v.born, v.{quote(column)}, coalesce(s.input, 'base'), s.kind, s.event_id, "
+        f"s.applied_at, s.tick FROM history.{quote(table)} v LEFT JOIN steps s ON s.step = v.valid_from {where} "
+        "AND v.valid_from <= $step ORDER BY v.change",
+        {**parameters, "step": step},
+    )
+    return [_Version(*row) for row in rows]
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Return whether two cells of a column are the same; nothing is like nothing, and NaN like NaN."""
+    if is_empty(one) or is_empty(other):
+        return is_empty(one) and is_empty(other) and (one is None) == (other is None)
+    return bool(one == other)
+
+
+def _missing(history: History, table: str, key: Any, moment: Moment, versions: list[_Version]) -> str:
+    """Return the message for a row that is not there."""
+    told = f"Table {table!r} has no row {excerpt(key)} at step {moment.step}"
+    if versions:
+        end = versions[-1].end
+        found = history.fetch("SELECT input, kind FROM steps WHERE step = $step", {"step": end})
+        return f"{told}: step {end} deleted it ({' '.join(map(str, found[0]))}); ask before that step."
+    where, parameters = history.where(table, key)
+    later = history.fetch(f"SELECT min(v.valid_from) FROM history.{quote(table)} v {where}", parameters)[0][0]
+    if later is not None:
+        return f"{told}: step {later} is the first that inserts it; ask from then on."
+    return f"{told}, nor at any other; its key is {list(history.keys[table])}."
+
+
+def _values(changed: list[_Version]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns: dict[str, list[Any]] = {
+        "step": [one.step for one in changed],
+        "applied_at": [one.applied_at for one in changed],
+        "caused_by": [one.kind or one.input for one in changed],
+        "event_id": [one.event_id for one in changed],
+        "value": [one.cell for one in changed],
+    }
+    frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    return frame.astype({"step": "int64", "applied_at": "datetime64[us]"})
