@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+NUMBERS = pytest.StashKey[list[str]]()
 
 # derandomize: a red build must be red again when it is repeated; --hypothesis-profile=search looks for new examples.
 settings.register_profile(
@@ -32,3 +35,44 @@ def repository() -> Path:
 def sample_data() -> Path:
     """Return the folder of the sample recordings."""
     return REPOSITORY / "sample_data"
+
+
+@pytest.fixture(scope="session")
+def numbers(pytestconfig: pytest.Config) -> list[str]:
+    """Return the list of lines that are printed when everything has run, for what was measured on the way."""
+    return pytestconfig.stash.setdefault(NUMBERS, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was measured, also when all is well."""
+    if lines := config.stash.get(NUMBERS, []):
+        terminalreporter.section("numbers from the browser")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def _required(report: pytest.TestReport | pytest.CollectReport, where: str) -> None:
+    """Turn what was skipped into a failure."""
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("REPLAYKIT_BROWSER") == "required":
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{where}: REPLAYKIT_BROWSER=required, and it was skipped: {why}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let no test of a browser be skipped where one is required."""
+    report = yield
+    if item.get_closest_marker("browser"):
+        _required(report, item.nodeid)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let no file of such tests be skipped either, for want of playwright."""
+    report = yield
+    if collector.path.parent.name == "browser":
+        _required(report, collector.nodeid)
+    return report

@@ -18,9 +18,13 @@ import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOKEN = "only-for-this-test"
+TAKE_AWAY = """looked => { const far = '.replaykit-grid tbody tr:nth-child(n+6):not(.selected):not(:has(.rk-marked))';
+  const cells = [...document.querySelectorAll('.jp-Cell')].filter(one => !one.querySelector(looked));
+  window.away = [...cells, ...document.querySelectorAll(`${far}, .jp-Cell .lm-mod-hidden`)]
+    .map(node => { const place = document.createComment(''); node.replaceWith(place); return [node, place]; }); }"""
 NEEDED = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; get one with: apt-get install chromium"),
     pytest.mark.skipif(shutil.which("jupyter-lab", path=Path(sys.executable).parent) is None, reason="no JupyterLab"),
     # asyncio inside playwright and the server's pipes are closed by the garbage collector, later than pytest likes.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -108,3 +112,32 @@ def errors_in(page, path):
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     outputs = [output for cell in cells for output in cell["outputs"]]
     return [f"{one['ename']}: {one['evalue']}" for one in outputs if one["output_type"] == "error"]
+
+
+def change_theme(page, theme):
+    """Choose ``"Light"`` or ``"Dark"`` from the menu."""
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.locator(".lm-Menu-itemLabel", has_text="Theme").first.hover()
+    page.locator(".lm-Menu-itemLabel", has_text=f"JupyterLab {theme}").first.click()
+    page.wait_for_selector(f"body[data-jp-theme-light={str(theme == 'Light').lower()}]", state="attached")
+    page.wait_for_timeout(500)
+
+
+def serious(page, *selectors):
+    """Return what axe finds inside these that is serious or critical: the rule, and the first element it is about.
+
+    Meanwhile other cells and hidden tabs are taken out of the page, and of a grid all rows but the first ones and those
+    chosen or marked: axe needs a second for each thousand elements there are, looked at or not.
+    """
+    from axe_core_python.sync_playwright import Axe
+
+    page.evaluate(TAKE_AWAY, ", ".join(selectors))
+    context, only = {"include": [[one] for one in selectors]}, {"resultTypes": ["violations"]}
+    found = Axe().run(page, context=context, options=only)["violations"]
+    page.evaluate("() => { for (const [node, place] of window.away) place.replaceWith(node); }")
+    return [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in {"serious", "critical"}]
+
+
+def pictures(factory):
+    """Return the folder for screenshots: what SCREENSHOTS names, or one among pytest's temporary files."""
+    return Path(os.environ.get("SCREENSHOTS") or factory.mktemp("pictures"))
