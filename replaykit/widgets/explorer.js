@@ -181,7 +181,8 @@ function brush({ model, el }) {
     const step = ROUND.find((one) => one / perPixel() >= (one < S ? 130 : 92)) ?? ROUND.at(-1), by = BigInt(step);
     for (let at = floor(view()[0] + by - 1n, by); at <= view()[1]; at += by) {
       make("path", { d: `M${x(at)} ${y - 12}v-4`, class: "rk-axis" }, svg);
-      make("text", { x: x(at), y, "text-anchor": "middle" }, svg, tickText(at, step));
+      const text = tickText(at, step), near = x(at) < text.length * 3.2 - 26; // else cut off at the left
+      make("text", { x: near ? -26 : x(at), y, "text-anchor": near ? "start" : "middle" }, svg, text);
     }
   }
 

@@ -40,9 +40,12 @@ def look(address, notebooks, folder, attempt):
         hand = Hand(page, playwright)
         try:
             begin(hand, seen, address, attempt)
-            for part in (choose_windows, replay, follow_focus, scrub, copy_all, mend, filter_events, cancel):
+            for part in (choose_windows, replay, follow_focus, scrub):
                 part(hand, seen)
-            show(hand, seen, folder)
+            copy_all(hand, seen, folder)
+            for part in (mend, filter_events, cancel):
+                part(hand, seen)
+            show_in_the_dark(hand, seen, folder)
             walk_by_keyboard(hand, seen)
             make_narrow(hand, seen, folder)
             seen["errors"] = errors_in(page, notebooks / f"{attempt}.ipynb")
@@ -163,12 +166,13 @@ def scrub(hand, seen):
     seen["last step"] = move(lambda: hand.page.keyboard.press("End"))
 
 
-def copy_all(hand, seen):
-    """In every view, copy as code, paste into the cell below, run, and keep both tables."""
-    seen["copied"] = {}
+def copy_all(hand, seen, folder):
+    """In every view, leave a picture, ask axe, copy as code, paste into the cell below, run, and keep both tables."""
+    seen["copied"], seen["Light"] = {}, {}
     hand.enter("Entity", "rpc-bead-0057")
     for view in VIEWS:
         shown, caption = hand.open(view), hand.caption(view)
+        picture(hand, seen, folder, view, "Light")
         hand.page.evaluate("navigator.clipboard.writeText('')")
         hand.root.get_by_role("button", name="Copy as code").click()
         hand.until(hand.clipboard, "the clipboard")
@@ -231,18 +235,22 @@ def cancel(hand, seen):
     hand.stands("verified")
 
 
-def show(hand, seen, folder):
-    """Leave pictures of every view in both themes, and ask axe."""
+def show_in_the_dark(hand, seen, folder):
+    """Leave pictures of every view in the other theme, and ask axe."""
     hand.open("Actions")
     hand.cell(4, "rule").click()
-    for theme in ("Dark", "Light"):
-        change_theme(hand.page, theme)
-        seen[theme] = {}
-        for view in VIEWS:
-            hand.open(view)
-            hand.picture(folder / f"explorer-{view.replace(' ', '-').lower()}-{theme.lower()}.png")
-            part = " .widget-tab-contents" if seen[theme] else ""  # around it is the same in every view
-            seen[theme][view] = serious(hand.page, ".replaykit-explorer" + part)
+    change_theme(hand.page, "Dark")
+    seen["Dark"] = {}
+    for view in VIEWS:
+        hand.open(view)
+        picture(hand, seen, folder, view, "Dark")
+
+
+def picture(hand, seen, folder, view, theme):
+    """Leave a picture of the open view, and ask axe; around the view all is the same, so that it is asked once."""
+    hand.picture(folder / f"explorer-{view.replace(' ', '-').lower()}-{theme.lower()}.png")
+    part = " .widget-tab-contents" if seen[theme] else ""
+    seen[theme][view] = serious(hand.page, ".replaykit-explorer" + part)
 
 
 def walk_by_keyboard(hand, seen):
