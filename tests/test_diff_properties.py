@@ -28,6 +28,8 @@ DTYPES: dict[str, Any] = {
     "time": ["datetime64[us]", "datetime64[us, UTC]", "object"],
     "mixed": ["object"],
 }
+# A row of both sides, so that the mixed column is one: all True beside all 1 would be two types of the same values.
+ANCHOR = {**dict.fromkeys(VALUES), "mixed": "mixed", "id": -1}
 KEYS = st.one_of(st.integers(0, 6), st.sampled_from([2**53, 2**53 + 1]))
 
 
@@ -54,7 +56,7 @@ def tables(draw: st.DrawFn, *, keyed: bool) -> tuple[pd.DataFrame, pd.DataFrame]
     taken = {row["id"] for row in edited}
     new = [row for row in draw(st.lists(row, max_size=3, unique_by=unique)) if not keyed or row["id"] not in taken]
     dtypes = [{name: draw(st.sampled_from(choice)) for name, choice in DTYPES.items()} for _ in range(2)]
-    return frame_of(first, dtypes[0], keyed=keyed), frame_of(edited + new, dtypes[1], keyed=keyed)
+    return frame_of([*first, ANCHOR], dtypes[0], keyed=keyed), frame_of([*edited, *new, ANCHOR], dtypes[1], keyed=keyed)
 
 
 def plain(value: Any) -> Any:
