@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from axe_core_python.sync_playwright import Axe
-from lab import CHROMIUM, NEEDED, errors_in, notebook, open_and_run, started
+from lab import CHROMIUM, NEEDED, errors_in, notebook, open_and_run, pictures, started
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -222,13 +219,13 @@ def look(address, notebooks, pictures, attempt):
 
 @pytest.fixture(scope="module")
 def seen(lab, tmp_path_factory):
-    """Return what was seen in one session; pictures go where REPLAYKIT_PICTURES says, or among the temporary files."""
-    pictures = Path(os.environ.get("REPLAYKIT_PICTURES") or tmp_path_factory.mktemp("pictures"))
+    """Return what was seen in one session; pictures go where SCREENSHOTS says, or among the temporary files."""
+    folder = pictures(tmp_path_factory)
     try:
-        return look(*lab, pictures, 1)
+        return look(*lab, folder, 1)
     except playwright.Error as error:  # about one browser run in twenty times out for no reason that could be found
         print(f"attempt 1: {error}")
-        return look(*lab, pictures, 2)
+        return look(*lab, folder, 2)
 
 
 def test_mouse_and_touch_choose_windows(seen):
