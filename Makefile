@@ -11,6 +11,7 @@ PORT ?= 8888
 BROWSER ?=
 NOTEBOOK ?= notebooks/quickstart.ipynb
 PYTEST_ARGS ?=
+JOBS ?= auto
 BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -29,9 +30,10 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK) \
 		$(if $(filter none,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# One pytest run closes the output: it holds the tests, the properties, the notebooks and the built wheel.
+# One pytest run closes the output: it holds the tests, the properties, the notebooks and the built wheel. Files are
+# shared out among the processors; JOBS=0 runs them in one process, as a debugger likes it.
 test: lint types
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
 		tests notebooks $(PYTEST_ARGS)
 
 lint: $(STAMP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -41,6 +42,19 @@ def sample_data() -> Path:
 def numbers(pytestconfig: pytest.Config) -> list[str]:
     """Return the list of lines that are printed when everything has run, for what was measured on the way."""
     return pytestconfig.stash.setdefault(NUMBERS, [])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was measured to the process that prints, where tests run in several."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["numbers"] = session.config.stash.get(NUMBERS, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take it from there."""
+    lines = getattr(node, "workeroutput", {}).get("numbers", [])
+    node.config.stash.setdefault(NUMBERS, []).extend(lines)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

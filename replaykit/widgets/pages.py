@@ -248,9 +248,9 @@ def _controls(name: str, tables: Sequence[str]) -> dict[str, Any]:
     """Return the controls of a view by field of the choice."""
     if name == "Actions":
         return {
-            "action_kinds": several("Kinds", "Show only these kinds of actions; none chosen shows all", rows=3),
+            "action_kinds": several("Action kinds", "Show only these kinds of actions; none chosen shows all", rows=3),
             "target": text("Target", "Show only actions on this entity, or with this in a field", "an id"),
-            "action_text": text("Find", "Show only actions that hold this text"),
+            "action_text": text("In actions", "Show only actions that hold this text"),
             "action_sort": choose("Sort", "The order of the rows", _orders("emitted")),
             "every": check("every action", "Each action by itself, not joined into episodes"),
         }
@@ -263,7 +263,7 @@ def _controls(name: str, tables: Sequence[str]) -> dict[str, Any]:
         return {"table": choose("Table", "The state table to show", tables)}
     if name == "Violations":
         return {
-            "violation_text": text("Find", "Show only violations that hold this text"),
+            "violation_text": text("In violations", "Show only violations that hold this text"),
             "violation_sort": choose("Sort", "The order of the rows", _orders("opened")),
         }
     return {}
