@@ -161,7 +161,10 @@ def test_everything_is_reached_by_tab_with_a_name_and_a_ring(seen, view):
     assert not stops.pop()["inside"]  # Tab leaves in the end
     assert [one for one in stops if not (one["name"] and one["ring"])] == []
     names = [one["name"] for one in stops]
-    own = {"Actions": {"Action kinds", "Target", "In actions", "Sort", "every action"}, "State at": {"Table", "Step", "Next step"}}
+    own = {
+        "Actions": {"Action kinds", "Target", "In actions", "Sort", "every action"},
+        "State at": {"Table", "Step", "Next step"},
+    }
     around = {"window start", "window end", "whole window", "From", "To", "Ticks", "Time", "Entity", "Event"}
     assert around | own[view] | {"show the code"} <= set(names)
     assert "TR" in {one["tag"] for one in stops}
