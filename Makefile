@@ -33,7 +33,7 @@ lab: $(STAMP)
 # One pytest run closes the output: it holds the tests, the properties, the notebooks and the built wheel. Files are
 # shared out among the processors; JOBS=0 runs them in one process, as a debugger likes it.
 test: lint types
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
 		tests notebooks $(PYTEST_ARGS)
 
 lint: $(STAMP)

@@ -55,8 +55,13 @@ class Worker(ThreadPoolExecutor):
     """A pool of one thread that knows what it is doing: only a query under way may be interrupted, not the next one."""
 
     def __init__(self) -> None:
-        super().__init__(1, thread_name_prefix="replaykit-sql")
+        super().__init__(1, thread_name_prefix="replaykit-sql", initializer=self._begin)
         self.working = False
+        # An interrupt that arrives while the thread starts keeps the pool from noting it; it notes itself.
+        self.thread: threading.Thread | None = None
+
+    def _begin(self) -> None:
+        self.thread = threading.current_thread()
 
     def start(self, work: Callable[[], _T]) -> Future[_T]:
         """Begin `work`; ``working`` says whether it is under way, whatever happens to the caller meanwhile."""
@@ -101,7 +106,7 @@ def stopped(pool: Worker, connection: duckdb.DuckDBPyConnection) -> None:
 
 def _end(pool: Worker, connection: duckdb.DuckDBPyConnection) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
-    for thread in tuple(pool._threads):
+    for thread in {*pool._threads, *((pool.thread,) if pool.thread is not None else ())}:
         thread.join(0.01)
         while thread.is_alive():
             pool.interrupt(connection)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import duckdb
 import pytest
+
+from replaykit.interrupt import interruptible
 
 HERE = Path(__file__).parent
 
@@ -132,3 +136,23 @@ def test_everything_is_as_before_after_interrupts_at_random_moments(work, times,
     assert found["wrong"] == []
     assert found["interrupted"] >= times * 0.6
     assert found["slowest"] < 0.5
+
+
+def test_an_interrupt_while_the_worker_starts_leaves_no_query_behind(monkeypatch):
+    """The pool does not know the thread yet, which would ask on, and keep the process from ending."""
+    started = []
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        if thread.name.startswith("replaykit-sql"):
+            started.append(thread)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with duckdb.connect() as connection:
+        query = "SELECT count(*) FROM range(300000) a, range(300000) b WHERE (a.range * b.range) % 7 = 3"
+        with pytest.raises(KeyboardInterrupt):
+            interruptible(connection, lambda: connection.execute(query).fetchall())
+
+        assert [thread.is_alive() for thread in started] == [False]
