@@ -110,7 +110,7 @@ class Explorer:
     @window.setter
     def window(self, window: Window) -> None:
         self.choice.window = window.within(self.recording.span)
-        self.choice.offset = 0
+        self.choice.offset, self.error = 0, None
         self.refresh()
 
     @property
@@ -120,7 +120,7 @@ class Explorer:
 
     @focus.setter
     def focus(self, focus: Focus) -> None:
-        before, self.choice.focus = self.choice.focus, focus
+        before, self.choice.focus, self.error = self.choice.focus, focus, None
         if self.run is not None:
             if (focus.time, focus.event) != (before.time, before.event):
                 self.choice.step = self._step_at(focus)
@@ -136,6 +136,7 @@ class Explorer:
     @view.setter
     def view(self, name: str) -> None:
         self.pages.open(name)
+        self.error = None
         self.refresh()
 
     @property

@@ -345,6 +345,18 @@ def test_an_unusable_time_is_said_in_the_explorer_with_details_to_copy(small, co
     assert found.frame.details.text == ""
 
 
+def test_setting_a_value_from_a_cell_leaves_an_error_behind(small):
+    """What was mistyped is over once somebody sets what he means."""
+    found = rk.explore(small)
+    found.frame.end.value = "soon"
+    assert "error" in found.frame.banner.value
+    found.window = rk.Window("00:00", "00:10")
+
+    assert found.error is None
+    assert "recorded" in found.frame.banner.value
+    assert found.frame.end.value == "2026-01-01T00:10:00Z"
+
+
 def test_a_click_replays_the_window_with_the_ticks_chosen(small, counting):
     """What the explorer holds afterwards is the ordinary result of the ordinary call."""
     found = rk.explore(small, counting, params={"least": 1}, on_error="undo")
