@@ -12,10 +12,25 @@ if TYPE_CHECKING:
 
     from replaykit.looks import Choice
 
-__all__ = ["Bound", "check", "choose", "row", "several", "text"]
+__all__ = ["Bound", "Quiet", "check", "choose", "row", "several", "text"]
 
 
-class Bound:
+class Quiet:
+    """What can move its widgets without anybody taking it for a person's choice."""
+
+    _quiet = False
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Listen to no widget inside the block."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+
+class Bound(Quiet):
     """Controls, each bound to the field of a choice that has its name.
 
     Parameters
@@ -28,7 +43,7 @@ class Bound:
 
     def __init__(self, controls: Mapping[str, Any], changed: Callable[[str, Any], None]) -> None:
         self.controls = dict(controls)
-        self._changed, self._quiet = changed, False
+        self._changed = changed
         for name, control in self.controls.items():
             control.observe(self._listener(name), "value")
 
@@ -41,15 +56,6 @@ class Bound:
                 self._changed(name, change["new"])
 
         return listen
-
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Let code move the controls without anybody taking it for a person's choice."""
-        before, self._quiet = self._quiet, True
-        try:
-            yield
-        finally:
-            self._quiet = before
 
     def follow(self, choice: Choice) -> None:
         """Make the controls say what the choice says; what a control can't say, the choice says no longer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,14 @@ from replaykit.errors import show_time
 from replaykit.focus import Focus, names_entity
 from replaykit.glance import glance
 from replaykit.views.happened import event_at
-from replaykit.widgets.bound import Bound, check, row, several, text
+from replaykit.widgets.bound import Bound, Quiet, check, row, several, text
 from replaykit.widgets.brush import TimeBrush
 from replaykit.widgets.parts import Copier
 from replaykit.widgets.running import Running
 from replaykit.widgets.shown import banner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from replaykit.looks import Choice
     from replaykit.recording import Recording
@@ -35,7 +34,7 @@ _WIDE = ipw.Layout(width="auto")
 _NARROW = {"description_width": "initial"}
 
 
-class Frame:
+class Frame(Quiet):
     """The brush, the window as typed times, filters, the replay button, how things stand, the focus, the code.
 
     Parameters
@@ -55,7 +54,7 @@ class Frame:
         work: Callable[[], Any] | None,
         **calls: Callable[..., None],
     ) -> None:
-        self.recording, self._changed, self._quiet = recording, changed, False
+        self.recording, self._changed = recording, changed
         self._told: Window | None = None
         self.brush = TimeBrush(recording)
         self.start = text("From", "First instant inside the window, UTC; without a day, of the recording's")
@@ -138,15 +137,6 @@ class Frame:
     def _focused(self, time: Any) -> Any:
         """Return the change of focus that a click on the brush means."""
         return (time, None if time is None else event_at(self.recording, time))
-
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Let code move the widgets without anybody taking it for a person's choice."""
-        before, self._quiet = self._quiet, True
-        try:
-            yield
-        finally:
-            self._quiet = before
 
     def follow(self, choice: Choice) -> None:
         """Make everything say what is chosen."""

@@ -10,7 +10,7 @@ import ipywidgets as ipw
 from replaykit.display import show_text
 from replaykit.focus import names_entity
 from replaykit.looks import PAGE
-from replaykit.widgets.bound import Bound, check, choose, row, several, text
+from replaykit.widgets.bound import Bound, Quiet, check, choose, row, several, text
 from replaykit.widgets.grid import GLYPHS, Grid
 from replaykit.widgets.paging import Paging
 from replaykit.widgets.parts import Scrubber
@@ -37,7 +37,7 @@ _WIDEN = "widen the window, or clear the filter."
 _FIRST = ("change", "was", "at", "occurred_at", "applied_at")
 
 
-class Pages:
+class Pages(Quiet):
     """One tab for each view. Only the open one is filled.
 
     Parameters
@@ -67,7 +67,6 @@ class Pages:
         self.bound = {name: Bound(_controls(name, tables), changed) for name in self.views}
         """The controls, by view and by field of the choice."""
         self._shown: dict[str, Any] = {}
-        self._quiet = False
         self._hand: int | None = None
         self._held: dict[str, Any] = {}
         for name, table in self.tables.items():
@@ -92,11 +91,8 @@ class Pages:
         """Open a view."""
         if name not in self.views:
             raise ValueError(f"There is no view {name!r}; the views are {list(self.views)}.")
-        self._quiet = True
-        try:
+        with self.quiet():
             self.widget.selected_index = self.views.index(name)
-        finally:
-            self._quiet = False
 
     def cell(self, label: str, place: int, column: int) -> None:
         """Take over that a cell of a table was clicked."""
@@ -141,14 +137,10 @@ class Pages:
             self.bound["Actions"].offer("action_sort", _orders("emitted", *told))
         for bound in self.bound.values():
             bound.follow(choice)
-        self._quiet = True
-        try:
-            with self.scrubber.hold_sync():
-                self.scrubber.most = 0 if run is None else run.after_step
-                self.scrubber.value = choice.step or 0
-                self.scrubber.said = said
-        finally:
-            self._quiet = False
+        with self.quiet(), self.scrubber.hold_sync():
+            self.scrubber.most = 0 if run is None else run.after_step
+            self.scrubber.value = choice.step or 0
+            self.scrubber.said = said
 
     def titles(self, run: Replay | None) -> None:
         """Say in the tabs how much a replay found."""

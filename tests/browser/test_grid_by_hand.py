@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_core_python.sync_playwright import Axe
-from lab import CHROMIUM, NEEDED, errors_in, notebook, open_and_run, started
+from lab import CHROMIUM, NEEDED, change_theme, errors_in, notebook, open_and_run, started
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -146,15 +146,6 @@ def turn(page, seen):
     field.press("Enter")
     playwright.expect(first).to_have_text("31")
     seen["names"] = page.eval_on_selector_all(f"{GRID} table", "tables => tables.map(one => one.ariaLabel)")
-
-
-def change_theme(page, theme):
-    """Choose a theme from the menu."""
-    page.get_by_role("menuitem", name="Settings", exact=True).click()
-    page.locator(".lm-Menu-itemLabel", has_text="Theme").first.hover()
-    page.locator(".lm-Menu-itemLabel", has_text=f"JupyterLab {theme}").first.click()
-    page.wait_for_selector(f"body[data-jp-theme-light={str(theme == 'Light').lower()}]", state="attached")
-    page.wait_for_timeout(500)
 
 
 def serious(page):
