@@ -80,26 +80,23 @@ def state_size(run: Replay, table: str, *, step: int | None = None) -> int:
 
 def first_touched(run: Replay, table: str, *, step: int | None = None) -> int | None:
     """Return the place among the rows of `state` of the first that the step changed; None if it changed none."""
-    at = _step(run, step)
-    shown = _shown(run, table)
-    found = run.history.fetch(
-        f"SELECT count(*) FROM {shown} WHERE (v.born, v.change) < (SELECT min((v.born, v.change)) FROM {shown} "
-        "WHERE $step > 0 AND (NOT v.live OR v.valid_from = $step)) "
-        f"HAVING EXISTS (SELECT 1 FROM {shown} WHERE $step > 0 AND (NOT v.live OR v.valid_from = $step))",
-        {"step": at},
-    )
-    return int(found[0][0]) if found else None
+    return _first_place(run, table, "$step > 0 AND (NOT v.live OR v.valid_from = $step)", {"step": _step(run, step)})
 
 
 def entity_place(run: Replay, table: str, entity: str, *, step: int | None = None) -> int | None:
     """Return the place among the rows of `state` of the one with this key, joined by a slash; None if there is none."""
-    shown = _shown(run, table)
     named = f"{key_text(run.history, table)} = $entity"
+    return _first_place(run, table, named, {"step": _step(run, step), "entity": entity})
+
+
+def _first_place(run: Replay, table: str, meant: str, values: dict[str, Any]) -> int | None:
+    """Return how many rows of `state` come before the first that a condition on ``v`` means; None if it means none."""
+    shown = _shown(run, table)
     found = run.history.fetch(
         f"SELECT count(*) FROM {shown} WHERE (v.born, v.change) < "
-        f"(SELECT min((v.born, v.change)) FROM {shown} WHERE {named}) "
-        f"HAVING EXISTS (SELECT 1 FROM {shown} WHERE {named})",
-        {"step": _step(run, step), "entity": entity},
+        f"(SELECT min((v.born, v.change)) FROM {shown} WHERE {meant}) "
+        f"HAVING EXISTS (SELECT 1 FROM {shown} WHERE {meant})",
+        values,
     )
     return int(found[0][0]) if found else None
 

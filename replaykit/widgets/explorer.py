@@ -66,6 +66,7 @@ class Explorer:
         """Why the last thing asked for could not be done; None if it could."""
         self._names, self._options, self._ran = names, options, ""
         self._run: Replay | None = None
+        self._taken, self._costed = 0, ""  # how many results there were, and the call whose cost is shown
         self._choice: Choice | None = None
         self._tables = Tables(recording, names[0], self._turned)
         self._hands = Hands(self)
@@ -210,16 +211,16 @@ class Explorer:
         self.refresh()
 
     def _take(self, call: str, run: Replay) -> None:
-        first, self._ran, self._run = self._run is None, call, run
+        self._taken, self._ran, self._run, self._costed = self._taken + 1, call, run, ""
         self.choice.step = run.after_step if self.focus == Focus() else self._step_at(self.focus)
         self.pages.offer(run)
-        if first:
+        if self._taken == 1:
             self.choice.table = self.pages.first_table
         self.frame.brush.run = run
 
     def _fail(self, exc: BaseException) -> None:
         """Say what went wrong; nobody sees an exception of a callback elsewhere."""
-        self.error = exc
+        self.error, self._costed = exc, ""
         if isinstance(exc, Cancelled):
             below = f"Below is still {self.run!r}." if self.run is not None else "There is no result yet."
             self.frame.stand("cancelled", f"The replay was cancelled and left nothing behind. {below} Press Replay.")
@@ -262,13 +263,15 @@ class Explorer:
         except QueryError as exc:
             self.pages.show_nothing(sentence(exc))
         else:
-            self.pages.show(shown, (shown.text, id(self.run)), self.focus)
+            self.pages.show(shown, (shown.text, self._taken), self.focus)
         self.pages.titles(self.run)
 
     def _show_cost(self) -> None:
-        if self.reconciler is not None:
+        call = self._call(self.window)
+        if self.reconciler is not None and call != self._costed:
             chosen = {name: self._options[name] for name in ("ticks", "actions", "base") if name in self._options}
             self.frame.running.show_cost(estimate(self.recording, self.reconciler, self.window, **chosen))
+            self._costed = call
 
     def _stand(self) -> None:
         if self.error is None:

@@ -60,7 +60,7 @@ class Pages(Quiet):
         changed: Callable[[str, Any], None],
         picked: Callable[[Mapping[str, Any], str | None], None],
     ) -> None:
-        self.views, self._changed = tuple(views), changed
+        self.views = tuple(views)
         self.tables: dict[str, Paging] = {name: _paging(name) for name in self.views}
         """The tables, by view."""
         self.scrubber = Scrubber()
@@ -116,13 +116,12 @@ class Pages(Quiet):
 
     def offer(self, run: Replay) -> None:
         """Let the controls choose among what a replay holds."""
-        if "Actions" in self.views:
-            found = run.actions["kind"].value_counts().sort_index()
-            bound = self.bound["Actions"]
-            bound.offer("action_kinds", [(f"{show_text(str(k), 60)} ({number:,})", k) for k, number in found.items()])
-            self.bound["Violations"].offer("violation_sort", _orders("opened", "invariant", "entity", "-ticks"))
-            self.bound["State diff"].offer("changed", [("all tables", ""), *_with_counts(run)])
-            self.bound["State at"].offer("table", [name for _, name in _with_counts(run)])
+        kinds = run.actions["kind"].value_counts().sort_index()
+        told = [(f"{show_text(str(kind), 60)} ({number:,})", kind) for kind, number in kinds.items()]
+        self.bound["Actions"].offer("action_kinds", told)
+        tables = _with_counts(run)
+        self.bound["State diff"].offer("changed", [("all tables", ""), *tables])
+        self.bound["State at"].offer("table", [name for _, name in tables])
 
     @property
     def first_table(self) -> str:
@@ -256,6 +255,8 @@ def _controls(name: str, tables: Sequence[str]) -> dict[str, Any]:
     if name == "Violations":
         return {
             "violation_text": text("In violations", "Show only violations that hold this text"),
-            "violation_sort": choose("Sort", "The order of the rows", _orders("opened")),
+            "violation_sort": choose(
+                "Sort", "The order of the rows", _orders("opened", "invariant", "entity", "-ticks")
+            ),
         }
     return {}

@@ -72,13 +72,12 @@ class Tables:
         if view == "State at":
             assert run is not None
             return self._state(choice, run)
-        frame = self._whole(expression(view, choice, self.name), run)
-        keys = keys_of(view, choice, run)
-        place = choice.focus.place_in(frame, keys)
-        text, about = expression(view, choice, self.name), _about(view, choice, run)
+        text, keys = expression(view, choice, self.name), keys_of(view, choice, run)
+        frame = self._whole(text, run)
         return Shown(
-            text, lambda limit, offset: frame.iloc[offset : offset + limit], len(frame), place, about=about, keys=keys
-        )
+            text, lambda limit, offset: frame.iloc[offset : offset + limit], len(frame),
+            choice.focus.place_in(frame, keys), about=_about(view, choice, run), keys=keys,
+        )  # fmt: skip
 
     def _events(self, choice: Choice, counted: int) -> Shown:
         def fetch(limit: int, offset: int) -> pd.DataFrame:
@@ -104,8 +103,8 @@ class Tables:
 
     def _whole(self, text: str, run: Replay | None) -> pd.DataFrame:
         """Return a view's table, held as long as the same is asked for."""
-        if self._held is None or self._held[0] != (text, id(run)):
-            self._held = ((text, id(run)), evaluated(text, self.recording, run, self.name))
+        if self._held is None or self._held[0] != (text, run):
+            self._held = ((text, run), evaluated(text, self.recording, run, self.name))
         return self._held[1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -355,6 +356,17 @@ def test_setting_a_value_from_a_cell_leaves_an_error_behind(small):
     assert found.error is None
     assert "recorded" in found.frame.banner.value
     assert found.frame.end.value == "2026-01-01T00:10:00Z"
+
+
+def test_a_table_of_one_result_never_passes_for_that_of_a_later_one(small, counting):
+    """An old result is freed, and a new one may lie where it lay."""
+    found, shown = rk.explore(small, counting), []
+    for _ in range(6):
+        found.replay()
+        gc.collect()
+        shown.append(found.pages._shown["Actions"])
+
+    assert len(set(shown)) == 6
 
 
 def test_a_click_replays_the_window_with_the_ticks_chosen(small, counting):
