@@ -16,7 +16,7 @@ The story of one event through the house:
             v
         History               every version of every row, with the step that caused it (history.py); moment.py, blame.py
             v
-        Replay                actions, violations, problems, diff, at(x) (replay.py, results.py); its verdict.py
+        Replay                actions, violations, problems, diff, at(x) (replayed.py, results.py); its verdict.py
             |
         diff/, determinism/, plots.py
             |  views/         tables of a recording or a replay; looks.py, focus.py, histogram.py
@@ -55,7 +55,8 @@ from replaykit.moment import Moment
 from replaykit.reconciler import Reconciler
 from replaykit.recording import Recording
 from replaykit.recording import open_recording as open
-from replaykit.replay import Replay, replay
+from replaykit.replay import replay
+from replaykit.replayed import Replay
 from replaykit.snapshot import RecordedSnapshot, Snapshot
 from replaykit.sources import Log, load, per_kind, sqlite
 from replaykit.state import State

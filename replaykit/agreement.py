@@ -12,7 +12,7 @@ from replaykit.sql import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.snapshot import RecordedSnapshot
 
 __all__ = ["CELLS", "CHECKS", "against_snapshot", "against_ticks"]

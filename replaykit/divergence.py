@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.declarations import Action
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["Divergence", "divergence_of"]
 

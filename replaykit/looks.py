@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.window import Window
 
 __all__ = ["PAGE", "PAGED", "RECORDED", "REPLAYED", "VIEWS", "Choice", "evaluated", "expression", "imports"]

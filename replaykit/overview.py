@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
     Numbers = np.ndarray[Any, Any]
 

@@ -1,33 +1,23 @@
-"""replay(): run a reconciler over a window inside a transaction that always rolls back; Replay: what came of it."""
+"""replay(): run a reconciler over a window inside a transaction that always rolls back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from replaykit.errors import QueryError, ReconcilerError, VerdictError, excerpt, show_time
-from replaykit.inputs import Plan, make_plan
+from replaykit.errors import ReconcilerError, excerpt
+from replaykit.inputs import make_plan
 from replaykit.interrupt import told_apart
-from replaykit.moment import Moment
-from replaykit.reconciler import Reconciler, reconciler_of
-from replaykit.replaying import Replaying, planned, schedule_of
-from replaykit.window import Window, parse_time
+from replaykit.reconciler import reconciler_of
+from replaykit.replayed import Replay
+from replaykit.replaying import planned, schedule_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-    import pandas as pd
-
-    from replaykit.determinism import Determinism
-    from replaykit.divergence import Divergence
-    from replaykit.history import History
-    from replaykit.overview import Overview
+    from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
-    from replaykit.swimlanes import Swimlanes
-    from replaykit.verdict import Verdict
-    from replaykit.violations import Violations
+    from replaykit.window import Window
 
 __all__ = ["Replay", "replay"]
 
@@ -107,194 +97,3 @@ def _check_choices(**given: tuple[str, str]) -> None:
     for name, (value, choices) in given.items():
         if value not in choices.split():
             raise ReconcilerError(f"{name}={excerpt(value)}: expected one of {choices.split()}.")
-
-
-def _no_frame() -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame()
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Replay:
-    """What one replay found. A value: nothing in it runs the replay again."""
-
-    recording: Recording
-    reconciler: Reconciler
-    """The rules that ran: a copy."""
-    digest: str
-    """16 hex digits over the rules' declarations and sources."""
-    window: Window
-    plan: Plan
-    """Base, warm-up and which events were applied."""
-    history: History
-    """Every version of every row; ``run.history("jobs", "j1")`` is one row's."""
-    before_step: int
-    """The last step before the window; 0 is the base."""
-    after_step: int
-    """The last step of all. The window's end is excluded, so this may differ from ``at(end)``."""
-    actions: pd.DataFrame
-    """One row per emitted action in emission order; ``repeats`` more ticks emitted the same while nothing changed."""
-    violations: Violations
-    """One row per episode: a breach from the tick that first saw it to the one that no longer did (NaT: still open).
-
-    A DataFrame with ``changes()``, the messages one would send, and ``mute()``."""
-    problems: pd.DataFrame
-    """What was not as the reconciler's author meant: handlers that raised, kinds nobody handles, with counts."""
-    metrics: pd.DataFrame
-    """One row per evaluated tick; the reconciler's own measures and recorded ones (``recorded_<name>``) beside it."""
-    emitted: tuple[tuple[int, str, Mapping[str, Any], str], ...] = ()
-    """Tick, kind, fields and rule of each emitted action, as the rule gave them."""
-    effects: pd.DataFrame = field(default_factory=_no_frame)
-    """One row per effect an applied action would have had outside the state, in order; nothing of it was done."""
-    found: tuple[tuple[int, str, Mapping[str, Any]], ...] = ()
-    """Tick, invariant and row of each breach at each check, where recorded checks are there to compare with."""
-    checked: frozenset[int] = frozenset()
-    """Recorded ticks whose check was evaluated inside the window."""
-    last_seq: int | None = None
-    """Place in the global order of the last recorded input applied."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        from replaykit.display import count
-
-        parts = [count(self.plan.events - self.plan.warmup, "event"), count(len(self.actions), "action")]
-        return f"Replay({', '.join([*parts, count(len(self.violations), 'violation'), self.verdict.status])})"
-
-    def _repr_html_(self) -> str:
-        from replaykit.replay_html import replay_html
-
-        return replay_html(self)
-
-    @cached_property
-    def verdict(self) -> Verdict:
-        """Whether this replay can be trusted, and what it was compared with."""
-        from replaykit.verdict import judge
-
-        return judge(self)
-
-    @property
-    def before(self) -> Moment:
-        """The state at the window's start."""
-        return self.at(step=self.before_step)
-
-    @property
-    def after(self) -> Moment:
-        """The state after the last step."""
-        return self.at(step=self.after_step)
-
-    @cached_property
-    def diff(self) -> Any:
-        """What the window changed: `replaykit.diff` of ``before`` and ``after``."""
-        from replaykit.diff import diff
-
-        return diff(self.before, self.after)
-
-    @cached_property
-    def divergence(self) -> Divergence:
-        """What the rules emitted beside what production's did, tick by tick; needs ``ticks="recorded"``."""
-        from replaykit.divergence import divergence_of
-
-        return divergence_of(self)
-
-    @cached_property
-    def events(self) -> pd.DataFrame:
-        """The window's events with their ``step`` and ``applied_at``, in order of steps.
-
-        Where a log says when events were applied, those applied in the window, as often as they were.
-        Held from the start up to 100,000 events; beyond, read from the recording when first asked for.
-        """
-        applied = self.settings["actions"] == "recorded" and "applications" in self.recording.logs
-        steps = self.history.frame(
-            "SELECT step, position, applied_at FROM steps WHERE input = 'event' AND step > $first ORDER BY step",
-            {"first": self.before_step if applied else 0},
-        )
-        start, end = self.window.bounds()
-        inside = (
-            "position IN (SELECT unnest($positions))" if applied else "occurred_at >= $start AND occurred_at < $end"
-        )
-        limits = {"positions": steps["position"].unique().tolist()} if applied else {"start": start, "end": end}
-        rows = self.recording._arrow(f"SELECT * FROM events WHERE {inside} ORDER BY position", limits).to_pandas()
-        return steps.merge(rows, on="position").reset_index(drop=True)
-
-    @property
-    def steps(self) -> pd.DataFrame:
-        """Every step: what was applied, from where, when it happened and when it was applied."""
-        return self.history.frame("SELECT * FROM steps ORDER BY step")
-
-    def at(self, time: Any = None, *, step: int | None = None, event: str | None = None) -> Moment:
-        """Return the state at a moment, without replaying.
-
-        Parameters
-        ----------
-        time
-            The state after all steps with ``applied_at <= time``.
-        step
-            The state after this step; 0 is the base.
-        event
-            The state after this event's last application.
-
-        Raises
-        ------
-        QueryError
-            None or several were given, or this replay has no such step or event.
-        """
-        if [time, step, event].count(None) != 2:
-            raise QueryError("at() takes exactly one of a time, step= and event=.")
-        if time is not None:
-            step = self.history.step_at(parse_time(time, what="at", span=self.plan.span))
-        elif event is not None:
-            step = self.history.step_of(event)
-        if not 0 <= int(step or 0) <= self.after_step:
-            raise QueryError(f"There is no step {step}; this replay has steps 0 (the base) to {self.after_step}.")
-        clock = self.history.fetch("SELECT applied_at FROM steps WHERE step = $step", {"step": step})
-        at = clock[0][0] if clock else self.plan.base.at
-        return Moment(self.history, int(step or 0), at)
-
-    def plot(self, *, bins: int = 60) -> Overview:
-        """Return a picture of events, ticks, actions and violations over time, with a table that says the same.
-
-        Its ``.table`` has one row for each of at most `bins` spans of time, cut at round times.
-        """
-        from replaykit.overview import overview
-
-        return overview(self, bins=bins)
-
-    def swimlanes(self, table: str, column: str = "status", window: Window | None = None) -> Swimlanes:
-        """Return a picture of what a column of a state table was over time; see `replaykit.plots.swimlanes`."""
-        from replaykit.plots import swimlanes
-
-        return swimlanes(self, table, column, window)
-
-    def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
-        """Run one SELECT on the state after the last step; ``history.<table>`` and ``steps`` are there too."""
-        return self.after.sql(query, params, **named)
-
-    def again(self) -> Replay:
-        """Return the same replay, run once more."""
-        return Replaying(
-            self.recording, self.reconciler.copy(), self.plan, self.settings["ticks"], self.settings["actions"],
-            self.settings["on_error"],
-        ).result()  # fmt: skip
-
-    def check_determinism(self) -> Determinism:
-        """Look for clocks, randomness and unordered sets in the reconciler's code; see `replaykit.determinism`."""
-        from replaykit.determinism import check_determinism
-
-        return check_determinism(self)
-
-    def raise_for_verdict(self) -> Replay:
-        """Return this replay if it is verified; otherwise raise a VerdictError that says why not."""
-        if self.verdict.status != "verified":
-            raise VerdictError(f"{self.verdict.status}: {self.verdict.sentence}")
-        return self
-
-    def raise_for_violations(self) -> Replay:
-        """Return this replay if no invariant was broken; otherwise raise a VerdictError that names the first."""
-        if len(self.violations):
-            first = self.violations.iloc[0]
-            raise VerdictError(
-                f"{len(self.violations)} violations; the first: {first['invariant']} for {first['entity']}, opened "
-                f"{show_time(first['opened_at'])}. See run.violations."
-            )
-        return self

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from replaykit.history import History
     from replaykit.moment import Moment
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["history_html", "moment_html", "replay_html", "replay_sentence"]
 

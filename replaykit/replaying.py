@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from replaykit.inputs import Plan
     from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["Replaying", "planned", "schedule_of"]
 
@@ -250,7 +250,7 @@ class Replaying:
         return frozenset(row[0] for row in found)
 
     def _gathered(self, engine: Engine) -> Replay:
-        from replaykit.replay import Replay
+        from replaykit.replayed import Replay
 
         self.history.close_log()
         ticker = engine.ticker

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.history import History
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.window import Window
 
 __all__ = ["Lane", "Stretch", "bounds_of", "lanes_of", "stretches_frame"]

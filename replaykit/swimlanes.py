@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.window import Window
 
 __all__ = ["Swimlanes", "swimlanes"]

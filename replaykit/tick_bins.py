@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
     Numbers = np.ndarray[Any, Any]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.inputs import Base
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.snapshot import RecordedSnapshot
 
 __all__ = ["Verdict", "judge", "summed_up"]

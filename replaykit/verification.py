@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from replaykit.reconciler import Reconciler
     from replaykit.recorded_ticks import RecordedTick
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.snapshot import RecordedSnapshot
 
 __all__ = ["Verification", "verify"]

@@ -25,7 +25,7 @@ from replaykit.errors import ReconcilerError, VerdictError, excerpt
 if TYPE_CHECKING:
     import pandas as pd
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["Determinism", "check_determinism"]
 

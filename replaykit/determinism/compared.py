@@ -9,7 +9,7 @@ from replaykit.sql import quote
 if TYPE_CHECKING:
     import pandas as pd
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["differing", "parting"]
 

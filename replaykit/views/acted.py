@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["actions", "violations"]
 

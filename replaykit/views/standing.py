@@ -12,7 +12,7 @@ from replaykit.sql import quote
 if TYPE_CHECKING:
     import pandas as pd
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["entity_place", "first_touched", "state", "state_size", "step_sentence", "touched_by"]
 

@@ -22,7 +22,7 @@ from replaykit.window import Window, parse_time
 
 if TYPE_CHECKING:
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["TimeBrush"]
 

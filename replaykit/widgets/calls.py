@@ -13,7 +13,7 @@ from replaykit.snapshot import RecordedSnapshot
 
 if TYPE_CHECKING:
     from replaykit.reconciler import Reconciler
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.window import Window
 
 __all__ = ["names_in", "options_of", "replay_call"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.window import Window
 
 __all__ = ["Explorer"]

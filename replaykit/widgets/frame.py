@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from replaykit.looks import Choice
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.window import Window
 
 __all__ = ["Frame"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.looks import Choice
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.widgets.tables import Shown
 
 __all__ = ["Pages"]

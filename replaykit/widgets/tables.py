@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from replaykit.looks import Choice
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["Shown", "Tables", "keys_of", "table_of"]
 

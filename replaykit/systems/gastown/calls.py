@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.snapshot import RecordedSnapshot
     from replaykit.verdict import Verdict
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from replaykit.declarations import Action
     from replaykit.recording import Recording
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
     from replaykit.window import Window
 
 __all__ = ["LiveReplayError", "live_replay_error"]

@@ -11,7 +11,7 @@ from replaykit.systems.gastown.reconciler import reconciler
 if TYPE_CHECKING:
     import pandas as pd
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["METRICS", "nine_metrics"]
 

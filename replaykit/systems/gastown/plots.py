@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from replaykit.replay import Replay
+    from replaykit.replayed import Replay
 
 __all__ = ["Panels", "panels"]
 
