@@ -1,0 +1,1 @@
+"""reasons: why a rule emitted an action, and why it did not."""

@@ -1,0 +1,131 @@
+"""Scene: the state, the clock and the SQL side of a replay as they were when one tick was evaluated."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from replaykit import connection
+from replaykit.errors import QueryError, show_time
+from replaykit.rollback import rolled_back
+from replaykit.rows import Row
+from replaykit.sql import quote
+from replaykit.state import State
+from replaykit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from replaykit.replayed import Replay
+
+__all__ = ["Scene", "put_rows", "rows_at", "scene_at"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One tick of a replay: what its rules saw."""
+
+    run: Replay
+    tick: int
+    at: datetime
+    """The clock of the tick, naive UTC."""
+    step: int
+    """The last step before it."""
+
+    def state(self, build: type[State] = State) -> State:
+        """Return the state as it was, without a log of where it came from; `state.sql` works inside `workspace`."""
+        reconciler = self.run.reconciler
+        state = build(reconciler.tables, reconciler.params)
+        for name in state.tables:
+            put_rows(state, name, rows_at(self.run, name, self.step))
+        state.step, state.now = self.step, self.at
+        return state
+
+    @contextmanager
+    def workspace(self, state: State) -> Iterator[Workspace]:
+        """Open the SQL side over a state for the length of the block, in a transaction that is rolled back."""
+        run = self.run
+        numbered = run.settings["actions"] != "collect" or run.plan.last - run.plan.first != run.plan.events
+        instance = connection.sealed(run.recording.path, threads=1)
+        try:
+            with rolled_back(instance):
+                workspace = Workspace(instance, state, run.plan, numbered=numbered)
+                try:
+                    if numbered:
+                        workspace.follow(_pairs(run, self.step))
+                    state._sql = workspace.sql
+                    yield workspace
+                finally:
+                    workspace.close()
+        finally:
+            instance.close()
+
+
+def _pairs(run: Replay, step: int) -> list[tuple[int, int, Any]]:
+    return [
+        (number, position, applied)
+        for number, position, applied in run.history.fetch(
+            "SELECT step, position, applied_at FROM steps WHERE input = 'event' AND step <= $step ORDER BY step",
+            {"step": step},
+        )
+    ]
+
+
+def rows_at(run: Replay, table: str, step: int) -> list[tuple[int, Row]]:
+    """Return insertion number and row of a table's rows as of a step, in insertion order."""
+    names = list(run.history.columns(table))
+    listed = ", ".join(map(quote, names))
+    found = run.history.fetch(
+        f"SELECT born, {listed} FROM history.{quote(table)} WHERE valid_from <= $step "
+        "AND (valid_to IS NULL OR valid_to > $step) ORDER BY born",
+        {"step": step},
+    )
+    return [(born, Row(zip(names, cells, strict=True))) for born, *cells in found]
+
+
+def put_rows(state: State, name: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+    """Fill an empty table of a state with rows that keep their insertion numbers."""
+    table = state.tables[name]
+    for born, row in rows:
+        key = table._key_of(row)
+        table._rows[key] = row if isinstance(row, Row) else Row(row)
+        table._born[key] = born
+        table._next = born + 1
+
+
+def scene_at(run: Replay, at: datetime | None = None, *, tick: int | None = None) -> Scene:
+    """Return the scene of the last tick at or before a moment, or of a tick by its number; the last of all by default.
+
+    Raises
+    ------
+    QueryError
+        The replay has no such tick.
+    """
+    ticks = run.metrics
+    if ticks.empty:
+        raise QueryError("This replay evaluated no tick; replay with ticks='5s' or 'event' and ask again.")
+    if tick is not None:
+        chosen = ticks[(ticks["tick"] <= tick) & (ticks["tick"] + ticks["repeats"] >= tick)]
+    else:
+        chosen = ticks if at is None else ticks[ticks["at"] <= at]
+    if chosen.empty:
+        first, last = ticks["at"].iloc[0], ticks["at"].iloc[-1]
+        asked = f"before {show_time(at)}" if at is not None else f"numbered {tick}"
+        raise QueryError(
+            f"There is no tick {asked}; this replay has ticks from {show_time(first)} to {show_time(last)}, numbered "
+            f"{ticks['tick'].iloc[0]} to {ticks['tick'].iloc[-1] + ticks['repeats'].iloc[-1]}."
+        )
+    return _scene(run, chosen.iloc[-1], at, tick)
+
+
+def _scene(run: Replay, row: Any, at: datetime | None, tick: int | None) -> Scene:
+    """Return the scene of a record of ticks, or of one of those that repeat it."""
+    first, when, repeats = int(row["tick"]), row["at"].to_pydatetime(), int(row["repeats"])
+    interval = run.settings["ticks"].interval
+    if not repeats or interval is None:
+        return Scene(run, first, when, int(row["step"]))
+    behind = repeats if at is None else min(repeats, (at - when) // interval)
+    further = behind if tick is None else tick - first
+    return Scene(run, first + further, when + further * interval, int(row["step"]))
