@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replaykit.causes import cause_text
 from replaykit.display import brief, count, is_empty, note_html, show_value, table_html
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.sql import quote
@@ -44,6 +45,8 @@ class Blame:
     """The event's id, where it was an event that has one."""
     tick: int | None
     """The tick that emitted it, where it was an action."""
+    action: int | None
+    """The number in ``run.actions`` of what was applied, where a tick of this replay emitted it."""
     values: pd.DataFrame
     """Every value the cell had in this life of the row, with ``step``, ``applied_at``, ``caused_by`` and ``event_id``,
     in the order in which they were set; the last is `value`."""
@@ -54,7 +57,7 @@ class Blame:
         name = f"{self.table}[{'/'.join(show_value(part, 60) for part in self.key)}].{self.column}"
         if self.step == 0:
             return f"{name} is {show_value(self.value, 60)} since the base."
-        cause = " ".join(show_value(one, 60) for one in (self.input, self.kind, self.event_id) if not is_empty(one))
+        cause = cause_text(self.input, self.kind, self.event_id, self.action, self.tick)
         was = "inserted with the row" if self.inserted else f"{show_value(self.before, 60)} before"
         when = f"step {self.step:,}, {show_time(self.since)}" if self.since is not None else f"step {self.step:,}"
         return f"{name} is {show_value(self.value, 60)} since {when}: {cause}; {was}."
@@ -98,7 +101,7 @@ def blame(moment: Moment, table: str, key: Any, column: str) -> Blame:
     last, parts = changed[-1], tuple(key) if isinstance(key, (tuple, list)) else (key,)
     return Blame(
         table, parts, column, last.cell, None if len(changed) == 1 else changed[-2].cell, len(changed) == 1, last.step,
-        last.applied_at, last.input, last.kind, last.event_id, last.tick, _values(changed),
+        last.applied_at, last.input, last.kind, last.event_id, last.tick, last.action, _values(changed),
     )  # fmt: skip
 
 
@@ -114,6 +117,7 @@ class _Version(NamedTuple):
     event_id: str | None
     applied_at: datetime | None
     tick: int | None
+    action: int | None
 
 
 def _versions(history: History, table: str, key: Any, column: str, step: int) -> list[_Version]:
@@ -121,8 +125,8 @@ def _versions(history: History, table: str, key: Any, column: str, step: int) ->
     where, parameters = history.where(table, key)
     rows = history.fetch(
         f"SELECT v.valid_from, v.valid_to, v.born, v.{quote(column)}, coalesce(s.input, 'base'), s.kind, s.event_id, "
-        f"s.applied_at, s.tick FROM history.{quote(table)} v LEFT JOIN steps s ON s.step = v.valid_from {where} "
-        "AND v.valid_from <= $step ORDER BY v.change",
+        f"s.applied_at, s.tick, s.action FROM history.{quote(table)} v LEFT JOIN steps s ON s.step = v.valid_from "
+        f"{where} AND v.valid_from <= $step ORDER BY v.change",
         {**parameters, "step": step},
     )
     return [_Version(*row) for row in rows]

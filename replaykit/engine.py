@@ -238,20 +238,23 @@ class Engine:
         if self.closed_loop:
             self.clock = max(self.clock, at)
             for emission in emitted:
-                self.act(emission.action, at, tick=emission.tick)
+                self.act(emission.action, at, emission=emission)
 
     def act(
-        self, action: Action, at: datetime, recorded: RecordedInput | None = None, *, tick: int | None = None
+        self, action: Action, at: datetime, recorded: RecordedInput | None = None, *, emission: Emission | None = None
     ) -> None:
         """Apply an action, emitted at a tick or recorded, and keep the effects it says it would have had."""
         state = self.state
         state.step += 1
-        what, position, seq = "action", None, None
+        what, position, seq, tick = "action", None, None, None if emission is None else emission.tick
         state.now = self.clock
         if recorded is not None:
             what, position, seq, tick = "recorded action", recorded.position, recorded.global_seq, recorded.tick
             state.now = at if seq is not None else self.clock
-        self.others.append(OtherStep(state.step, what, action.kind, position, at, state.now, tick, None, seq))
+        taken = None if recorded is None else action
+        self.others.append(
+            OtherStep(state.step, what, action.kind, position, at, state.now, tick, None, seq, emission, taken)
+        )
         applier = self.reconciler.appliers.get(action.kind)
         if applier is None:
             self.without_place("unapplied action", action.kind, "no act handler names this kind of action")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from replaykit.inputs import Event, Plan
+    from replaykit.outcomes import Emission
     from replaykit.recording import Recording
     from replaykit.state import State
 
@@ -35,6 +36,10 @@ class OtherStep:
     tick: int | None
     event_id: str | None = None
     global_seq: int | None = None
+    emission: Emission | None = None
+    """What a tick emitted, where it was applied here."""
+    action: Action | None = None
+    """What was recorded, where it was applied here."""
 
 
 @dataclass(frozen=True)

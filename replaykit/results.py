@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from replaykit.causes import emitted_by
 from replaykit.messages import looked_at
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ def steps_table(engine: Engine) -> Any:
             "occurred_at": pa.array([one.occurred_at for one in engine.others], pa.timestamp("us")),
             "applied_at": pa.array([one.applied_at for one in engine.others], pa.timestamp("us")),
             "tick": pa.array([one.tick for one in engine.others], pa.int64()),
+            "action": pa.array(emitted_by(engine), pa.int64()),
             "global_seq": pa.array([one.global_seq for one in engine.others], pa.int64()),
         }
     )
@@ -186,7 +188,8 @@ def steps_table(engine: Engine) -> Any:
 def event_steps(recording: Recording, plan: Plan) -> pa.Table:
     """Return the steps of the events of a plan, numbered as if there were no others.
 
-    Columns: step, input, kind, event_id, position, occurred_at, applied_at, tick, global_seq.
+    Columns: step, input, kind, event_id, position, occurred_at, applied_at, tick, action, global_seq. ``action`` is the
+    number in ``Replay.actions`` of what was applied, where a tick of this replay emitted it.
     """
     import numpy as np
     import pyarrow as pa
@@ -200,7 +203,19 @@ def event_steps(recording: Recording, plan: Plan) -> pa.Table:
     applied = np.maximum.accumulate(rows["occurred_at"].to_numpy())
     if plan.base.at is not None:
         applied = np.maximum(applied, np.datetime64(plan.base.at, "us"))
-    names = ["step", "input", "kind", "event_id", "position", "occurred_at", "applied_at", "tick", "global_seq"]
+    names = [
+        "step",
+        "input",
+        "kind",
+        "event_id",
+        "position",
+        "occurred_at",
+        "applied_at",
+        "tick",
+        "action",
+        "global_seq",
+    ]
     *columns, order = rows.columns
-    values = [step, pa.repeat("event", len(rows)), *columns, applied, pa.nulls(len(rows), pa.int64()), order]
+    none = pa.nulls(len(rows), pa.int64())
+    values = [step, pa.repeat("event", len(rows)), *columns, applied, none, none, order]
     return pa.table(values, names=names)

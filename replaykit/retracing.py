@@ -56,7 +56,7 @@ class Retracer:
         self._halves = self._in_order()
         self._next = self._done = 0
         logs = self.engine.recording.logs
-        self._numbered = "ticks" in logs and "tick" in self.engine.recording.columns("ticks")
+        self.numbered = "ticks" in logs and "tick" in self.engine.recording.columns("ticks")
 
     @property
     def due_at(self) -> datetime:
@@ -130,7 +130,7 @@ class Retracer:
         coming, last = self._next, -1
         while coming < len(self._halves) and self._halves[coming].place <= found.occurred_at:
             one = self._halves[coming]
-            if one.half == _RULES and (found.tick is None or not self._numbered or one.tick.tick == found.tick):
+            if one.half == _RULES and (found.tick is None or not self.numbered or one.tick.tick == found.tick):
                 last = coming
             coming += 1
         while self._next <= last:
