@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from replaykit.history import History
     from replaykit.inputs import Plan
     from replaykit.overview import Overview
+    from replaykit.reasons import Why
     from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
     from replaykit.swimlanes import Swimlanes
@@ -171,6 +172,26 @@ class Replay:
         clock = self.history.fetch("SELECT applied_at FROM steps WHERE step = $step", {"step": step})
         at = clock[0][0] if clock else self.plan.base.at
         return Moment(self.history, int(step or 0), at)
+
+    def why(self, action: Any) -> Why:
+        """Return why a rule emitted an action: the cells it decided on, and which steps had made them so.
+
+        The rule is run once more on the state of that tick, which the history gives back. Of each cell it is then tried
+        whether the rule would still emit the action without the write that made it so.
+
+        Parameters
+        ----------
+        action
+            A row of ``actions``, or its number.
+
+        Raises
+        ------
+        QueryError
+            There is no such action.
+        """
+        from replaykit.reasons import why
+
+        return why(self, action)
 
     def plot(self, *, bins: int = 60) -> Overview:
         """Return a picture of events, ticks, actions and violations over time, with a table that says the same.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replaykit import connection
 from replaykit.errors import QueryError, show_time
+from replaykit.reasons.late import make_late
 from replaykit.rollback import rolled_back
 from replaykit.rows import Row
 from replaykit.sql import quote
@@ -15,7 +17,7 @@ from replaykit.state import State
 from replaykit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from replaykit.replayed import Replay
@@ -33,15 +35,21 @@ class Scene:
     """The clock of the tick, naive UTC."""
     step: int
     """The last step before it."""
+    _known: dict[str, list[tuple[int, Row]]] = field(default_factory=dict, repr=False, compare=False)
 
-    def state(self, build: type[State] = State) -> State:
-        """Return the state as it was, without a log of where it came from; `state.sql` works inside `workspace`."""
+    def state(self, build: type[State] = State) -> Any:
+        """Return the state as it was; its tables are read when first looked into. `state.sql` works in `workspace`."""
         reconciler = self.run.reconciler
         state = build(reconciler.tables, reconciler.params)
-        for name in state.tables:
-            put_rows(state, name, rows_at(self.run, name, self.step))
+        for name, table in state.tables.items():
+            make_late(table, partial(self._rows, name))
         state.step, state.now = self.step, self.at
         return state
+
+    def _rows(self, name: str) -> list[tuple[int, Row]]:
+        if name not in self._known:
+            self._known[name] = rows_at(self.run, name, self.step)
+        return self._known[name]
 
     @contextmanager
     def workspace(self, state: State) -> Iterator[Workspace]:
@@ -85,12 +93,12 @@ def rows_at(run: Replay, table: str, step: int) -> list[tuple[int, Row]]:
     return [(born, Row(zip(names, cells, strict=True))) for born, *cells in found]
 
 
-def put_rows(state: State, name: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+def put_rows(state: State, name: str, rows: Iterable[tuple[int, Row]]) -> None:
     """Fill an empty table of a state with rows that keep their insertion numbers."""
     table = state.tables[name]
     for born, row in rows:
         key = table._key_of(row)
-        table._rows[key] = row if isinstance(row, Row) else Row(row)
+        table._rows[key] = row
         table._born[key] = born
         table._next = born + 1
 

@@ -41,7 +41,8 @@ class Cell:
     blame: Blame | None = None
     """Which step last set it, and what was behind that step."""
     decisive: bool | None = None
-    """Whether the decision falls if the row is put back to what it was before that step; None if that was not tried."""
+    """Whether the decision falls once what that step wrote to the row is undone: a row that it inserted, or that was in
+    the base, goes. None if that was not tried."""
 
     @property
     def name(self) -> str:
@@ -104,8 +105,8 @@ class Obstacle:
     """The clock of the tick, naive UTC."""
     step: int
     stop: str
-    """``left out`` by a find, ``turned away`` at a line, ``condition`` of a SQL rule, ``blocked`` by rows, ``no row`` of
-    that key, ``not reached``, ``raised``, ``other fields``, ``emitted`` (nothing stopped it) or ``unknown``."""
+    """``left out`` by a find, ``turned away`` at a line, ``condition`` of a SQL rule, ``blocked`` by rows, ``no row``
+    of that key, ``not reached``, ``raised``, ``other fields``, ``emitted`` (nothing stopped it) or ``unknown``."""
     where: str
     """``bead_rules.py:41`` or the clause of a SQL rule; empty if there is no such place."""
     source: str

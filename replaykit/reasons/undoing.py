@@ -1,0 +1,98 @@
+"""Undoing: what a rule would have said had one write not been made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replaykit.blame import blame, same_value
+from replaykit.errors import QueryError
+from replaykit.sql import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from replaykit.history import History
+    from replaykit.reasons.scene import Scene
+    from replaykit.reasons.values import Cell
+    from replaykit.state import State
+
+__all__ = ["Write", "blamed", "judged", "write_behind"]
+
+
+class Write(NamedTuple):
+    """What one step wrote to one row, as far as it still stands: the columns with their values before."""
+
+    table: str
+    key: Any
+    step: int
+    before: Mapping[str, Any] | None
+    """None if the step inserted the row."""
+
+    def undo(self, state: State) -> None:
+        """Put the row back to what it was before the step; a row that was inserted goes."""
+        table = state[self.table]
+        if self.before is None:
+            table.delete(self.key)
+        else:
+            table.update(self.key, self.before)
+
+
+def blamed(scene: Scene, cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Return cells with the steps that set them."""
+    moment = scene.run.at(step=scene.step)
+    found = []
+    for cell in cells:
+        try:
+            found.append(replace(cell, blame=blame(moment, cell.table, cell.key, cell.column)))
+        except QueryError:  # a row that only a rule's own code made up
+            found.append(cell)
+    return tuple(found)
+
+
+def write_behind(history: History, cell: Cell, step: int) -> Write | None:
+    """Return the write that set a cell to what it is after a step; the base counts as one that inserted its rows."""
+    if cell.blame is None:
+        return None
+    key = cell.key if len(cell.key) > 1 else cell.key[0]
+    if cell.blame.inserted:
+        return Write(cell.table, key, cell.blame.step, None)
+    versions = _versions(history, cell.table, cell.key, step)
+    last = max(number for number, (at, _) in enumerate(versions) if at == cell.blame.step)
+    first = next(number for number, (at, _) in enumerate(versions) if at == cell.blame.step)
+    before, after, now = versions[first - 1][1], versions[last][1], versions[-1][1]
+    columns = [name for name in now if not same_value(before[name], after[name]) and same_value(after[name], now[name])]
+    return Write(cell.table, key, cell.blame.step, {name: before[name] for name in columns})
+
+
+def _versions(history: History, table: str, key: tuple[Any, ...], step: int) -> list[tuple[int, dict[str, Any]]]:
+    """Return step and cells of the versions of a row's last life up to a step."""
+    names = list(history.columns(table))
+    where, parameters = history.where(table, key)
+    rows = history.fetch(
+        f"SELECT v.born, v.valid_from, {', '.join(f'v.{quote(name)}' for name in names)} "
+        f"FROM history.{quote(table)} v {where} AND v.valid_from <= $step ORDER BY v.change",
+        {**parameters, "step": step},
+    )
+    return [(at, dict(zip(names, cells, strict=True))) for born, at, *cells in rows if born == rows[-1][0]]
+
+
+def judged(scene: Scene, cells: Iterable[Cell], stands: Callable[[Callable[[State], None]], bool]) -> tuple[Cell, ...]:
+    """Return cells with whether the decision falls once the write behind each is undone.
+
+    Parameters
+    ----------
+    stands
+        Whether the decision is still made after a change of the state.
+    """
+    known: dict[tuple[str, Any, int], bool] = {}
+    found = []
+    for cell in cells:
+        write = write_behind(scene.run.history, cell, scene.step)
+        if write is None:
+            found.append(cell)
+            continue
+        if write[:3] not in known:
+            known[write[:3]] = not stands(write.undo)
+        found.append(replace(cell, decisive=known[write[:3]]))
+    return tuple(found)
