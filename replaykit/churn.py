@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from replaykit.history import BOOKKEEPING
-from replaykit.sql import quote
+from replaykit.lifelines import key_text, lifelines, numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pandas as pd
 
     from replaykit.history import History
+    from replaykit.lifelines import Lifelines, Numbers
 
-__all__ = ["churn", "key_text", "numbered"]
+__all__ = ["changes_of", "churn", "key_text", "lives_between", "numbered"]
 
 _COLUMNS = (
     "step",
@@ -29,6 +29,9 @@ _COLUMNS = (
     "after",
     "kept",
 )
+_EMPTY = {"step": "int64", "applied_at": "datetime64[us]", "kept": "bool"}
+_TEXTS = ("event_id", "caused_by", "column", "before", "after")
+_DELETE = 99_999  # behind all columns
 
 
 def churn(history: History, first: int, last: int, tables: Iterable[str] | None = None) -> pd.DataFrame:
@@ -53,91 +56,96 @@ def churn(history: History, first: int, last: int, tables: Iterable[str] | None 
     QueryError
         There is no such table.
     """
+    return changes_of(history, lives_between(history, first, last, tables))
+
+
+def lives_between(history: History, first: int, last: int, tables: Iterable[str] | None = None) -> dict[str, Lifelines]:
+    """Return the lifelines of each table that changed between two steps, in the order declared; None is all tables."""
     asked = set(history.tables if tables is None else map(history.check_table, tables))
     chosen = [name for name in history.tables if name in asked]
-    if not chosen:
-        return _empty()
-    pairs = ", ".join(f"t{number} AS MATERIALIZED ({_pairs(history, name)})" for number, name in enumerate(chosen))
-    parts = [part for number, name in enumerate(chosen) for part in _changes(history, name, number)]
-    listed = ", ".join(f'c."{name}"' for name in _COLUMNS[4:])
-    return history.frame(
-        f"WITH {pairs} SELECT c.step, s.applied_at, s.event_id, s.kind AS caused_by, {listed} "
-        f"FROM ({' UNION ALL '.join(parts)}) c LEFT JOIN steps s ON s.step = c.step "
-        "ORDER BY c.step, c.number, c.place, c.part",
-        {"first": int(first), "last": int(last)},
-    )
+    return lifelines(history, int(first), int(last), chosen)
 
 
-def _empty() -> pd.DataFrame:
+def changes_of(history: History, lives: Mapping[str, Lifelines]) -> pd.DataFrame:
+    """Return the changes in lifelines of one table or more, with the columns and in the order of `churn`."""
+    import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
-    return pd.DataFrame(columns=pd.Index(_COLUMNS))
-
-
-def _pairs(history: History, name: str) -> str:
-    """Return the query for each version made or ended between the steps: itself, the one before, the one at the end."""
-    keys = [f"c{list(history.columns(name)).index(column)}" for column in history.keys[name]]
-    source = numbered(history, name)
-    same = " AND ".join(f"f.{column} IS NOT DISTINCT FROM v.{column}" for column in keys)
-    # Updates keep the place at which a row was inserted, so a row deleted and inserted again is two lives.
-    life = f"OVER (PARTITION BY {', '.join([*(f'v.{column}' for column in keys), 'v.born'])} ORDER BY v.change)"
-    return (
-        f"SELECT v, p, f, ended FROM (SELECT v, lag(v) {life} AS p, lead(v.change) {life} IS NULL AS ended "
-        f"FROM {source} v QUALIFY (v.valid_from > $first AND v.valid_from <= $last) OR (lead(v.change) {life} IS NULL "
-        f"AND v.valid_to > $first AND v.valid_to <= $last)) LEFT JOIN {source} f ON "
-        f"{same} AND f.valid_from <= $last AND (f.valid_to IS NULL OR f.valid_to > $last)"
+    if not lives:
+        return pd.DataFrame(columns=pd.Index(_COLUMNS)).astype(_EMPTY)
+    order_of = {name: number for number, name in enumerate(history.tables)}
+    parts = [part for name, one in lives.items() for part in _parts(history, name, one, order_of[name])]
+    step, number, place, order = (np.concatenate([part.pop(0) for part in parts]) for _ in range(4))
+    sorting = np.lexsort((order, place, number, step))
+    texts = [pa.chunked_array([part[n] for part in parts], pa.large_string()) for n in range(6)]
+    kept = np.concatenate([part[6] for part in parts])
+    steps = step[sorting]
+    caused = history.arrow(
+        f"SELECT step, applied_at, event_id, kind FROM steps WHERE step >= {_least(steps)} AND step <= {_most(steps)} "
+        "ORDER BY step"
     )
+    found = _places(steps, caused["step"].to_numpy())
+    arrays = [steps, *(caused[name].take(found) for name in ("applied_at", "event_id", "kind"))]
+    arrays += [text.combine_chunks().take(sorting) for text in texts]
+    frame: pd.DataFrame = pa.table([*arrays, kept[sorting]], names=list(_COLUMNS)).to_pandas()
+    empty = [name for name in _TEXTS if len(frame) and frame[name].isna().all()]
+    return frame.assign(**{name: pd.Series([None] * len(frame), dtype=object) for name in empty})
 
 
-def _changes(history: History, name: str, number: int) -> list[str]:
-    """Return one query for the insertions, one for each column's updates, and one for the deletions of a table."""
-    text = key_text(history, name)
-    place = f"{number} AS number, v.change AS place"
-    head = f'{_literal(name)} AS "table"'
-    within = "v.valid_from > $first AND v.valid_from <= $last"
-    parts = [
-        (
-            f"SELECT v.valid_from AS step, {place}, 0 AS part, {head}, 'insert' AS change, {text} AS key, "
-            'NULL::VARCHAR AS "column", NULL::VARCHAR AS before, NULL::VARCHAR AS after, '
-            f"coalesce(f.born = v.born, false) AS kept FROM t{number} WHERE {within} AND p IS NULL"
-        )
-    ]
-    for part, column in enumerate(history.columns(name), 1):
-        cell = f"c{part - 1}"
-        parts.append(
-            f"SELECT v.valid_from, {place}, {part}, {head}, 'update', {text}, {_literal(column)}, "
-            f"CAST(p.{cell} AS VARCHAR), CAST(v.{cell} AS VARCHAR), "
-            f"coalesce(f.born = v.born AND f.{cell} IS NOT DISTINCT FROM v.{cell}, false) "
-            f"FROM t{number} WHERE {within} AND p IS NOT NULL AND p.{cell} IS DISTINCT FROM v.{cell}"
-        )
-    parts.append(
-        f"SELECT v.valid_to, {place}, 99999, {head}, 'delete', {text}, NULL, NULL, NULL, f.born IS NULL "
-        f"FROM t{number} WHERE ended AND v.valid_to > $first AND v.valid_to <= $last"
-    )
-    return parts
+def _least(steps: Numbers) -> int:
+    return int(steps[0]) if len(steps) else 0
 
 
-def numbered(history: History, name: str) -> str:
-    """Return a subquery of a table's versions, its own columns named ``c0``, ``c1``: whatever they are called."""
-    listed = [f"{quote(column)} AS c{number}" for number, column in enumerate(history.columns(name))]
-    return f"(SELECT {', '.join([*BOOKKEEPING, *listed])} FROM history.{quote(name)})"
+def _most(steps: Numbers) -> int:
+    return int(steps[-1]) if len(steps) else -1
 
 
-def key_text(history: History, name: str) -> str:
-    """Return SQL for the key of a `numbered` version ``v``, joined by a slash, its values as Python shows them."""
-    columns, keys = history.columns(name), history.keys[name]
-    cells = (_shown(f"v.c{list(columns).index(key)}", columns[key].upper()) for key in keys)
-    return f"concat_ws('/', {', '.join(cells)})"
+def _places(steps: Numbers, known: Numbers) -> Any:
+    """Return the place of each step among the known ones, in order; NULL where it is not among them, as the base."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not len(known):
+        return pa.nulls(len(steps), pa.int64())
+    places = np.minimum(np.searchsorted(known, steps), len(known) - 1)
+    return pa.array(places, mask=known[places] != steps)
 
 
-def _shown(cell: str, type: str) -> str:
-    text = f"CAST({cell} AS VARCHAR)"
-    if type == "BOOLEAN":
-        return f"CASE WHEN {cell} THEN 'True' ELSE 'False' END"
-    if type.startswith("TIMESTAMP"):
-        return f"CASE WHEN contains({text}, '.') THEN rpad({text}, 26, '0') ELSE {text} END"
-    return text
+def _parts(history: History, name: str, lives: Lifelines, number: int) -> Iterator[list[Any]]:
+    """Yield insertions, then each column's updates, then deletions: four keys to sort by, six texts, and `kept`."""
+    import numpy as np
+
+    made = lives.valid_from > lives.first
+    places = np.flatnonzero(lives.inserts)
+    yield _part(lives, places, number, 0, (name, "insert"), kept=lives.lives_on[places])
+    for order, column in enumerate(history.columns(name)):
+        places = np.flatnonzero(lives.sets(order) & made)
+        if len(places):
+            kept = lives.lives_on[places] & lives.same(order, places, lives.final[places])
+            cells = lives.cells[order]
+            sides = (cells.take(places - 1), cells.take(places))
+            yield _part(lives, places, number, order + 1, (name, "update", column), sides, kept=kept)
+    places = np.flatnonzero(lives.deleted)
+    yield _part(lives, places, number, _DELETE, (name, "delete"), kept=~lives.key_stays[places])
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _part(
+    lives: Lifelines,
+    places: Numbers,
+    number: int,
+    order: int,
+    words: tuple[str, ...],
+    sides: tuple[Any, Any] | None = None,
+    *,
+    kept: Any,
+) -> list[Any]:
+    import numpy as np
+    import pyarrow as pa
+
+    count, none = len(places), pa.nulls(len(places), pa.large_string())
+    steps = (lives.valid_to if order == _DELETE else lives.valid_from)[places]
+    table, change, *column = (pa.repeat(pa.scalar(word, pa.large_string()), count) for word in words)
+    before, after = sides or (none, none)
+    sorting = [steps, np.full(count, number), lives.change[places], np.full(count, order)]
+    return [*sorting, table, change, lives.key.take(places), column[0] if column else none, before, after, kept]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,13 @@ class History:
         """Run one query of our own and return its rows as tuples."""
         with self._lock:
             return self._connection.cursor().execute(query, dict(parameters or {})).fetchall()
+
+    def arrow(self, query: str) -> pa.Table:
+        """Run one query of our own and return its rows as Arrow."""
+        with self._lock, warnings.catch_warnings():
+            # A relation would not copy the rows once more, as the warning says, but plan its query twice.
+            warnings.filterwarnings("ignore", message="Arrow output")
+            return self._connection.cursor().execute(query).to_arrow_table()
 
     def ask(self, query: str, parameters: Mapping[str, Any], *, step: int | None = None) -> pd.DataFrame:
         """Run one guarded SELECT; with `step`, state tables appear under their names as of that step."""

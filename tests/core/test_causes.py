@@ -1,4 +1,4 @@
-"""Steps say which emitted action they applied: every one in a closed loop, retraced those that rules emitted as well."""
+"""Steps say which emitted action they applied: all in a closed loop, retraced those that rules emitted as well."""
 
 from __future__ import annotations
 
