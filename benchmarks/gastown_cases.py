@@ -27,7 +27,8 @@ from benchmarks.gastown_workload import COLUMNS, TRACE, handlers_only, write_eve
 from replaykit.engine import Engine
 from replaykit.inputs import base_rows, make_plan
 from replaykit.recorded import recorded_inputs
-from replaykit.replaying import planned, schedule_of
+from replaykit.replaying import planned
+from replaykit.schedule import schedule_of
 from replaykit.sql import quote
 from replaykit.systems import gastown
 

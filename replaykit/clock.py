@@ -9,13 +9,17 @@ rule) makes the clock *opaque*: the rule is then evaluated at every tick, as if 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil, floor, trunc, ulp
 from typing import Any
 
-__all__ = ["Clock", "Tracked"]
+from replaykit.declarations import Action
+
+__all__ = ["Clock", "Tracked", "next_due", "released"]
+
+_SLACK = timedelta(microseconds=2)  # a followed comparison may have gone through floating point seconds
 
 _EXACT = 2e-6  # seconds: what the ticks allow for anyway
 _BLUR = 1e-3
@@ -213,3 +217,22 @@ Tracked.__rtruediv__ = _reflected(operator.truediv)  # type: ignore[attr-defined
 
 def _aware(value: Any) -> bool:
     return isinstance(value, datetime) and value.tzinfo is not None
+
+
+def next_due(turns: Iterable[datetime], now: datetime, tick: int, time_of: Callable[[int], datetime]) -> int | None:
+    """Return the first tick after `tick` at or behind the nearest instant at which a comparison turns."""
+    coming = [turn for turn in turns if turn >= now - _SLACK]
+    if not coming:
+        return None
+    turn = min(coming)
+    origin, interval = time_of(0), time_of(1) - time_of(0)
+    return max(tick + 1, -((origin - turn + _SLACK) // interval))
+
+
+def released(row: Any, clock: Clock) -> Any:
+    """Return what a rule yielded with plain values in it."""
+    if isinstance(row, Action):
+        return Action(row.kind, **{name: clock.release(value) for name, value in row.fields.items()})
+    if isinstance(row, Mapping):
+        return {name: clock.release(value) for name, value in row.items()}
+    return row

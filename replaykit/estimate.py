@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replaykit.inputs import make_plan
-from replaykit.replaying import schedule_of
+from replaykit.schedule import schedule_of
 
 if TYPE_CHECKING:
     from replaykit.inputs import Plan

@@ -9,7 +9,8 @@ from replaykit.inputs import make_plan
 from replaykit.interrupt import told_apart
 from replaykit.reconciler import reconciler_of
 from replaykit.replayed import Replay
-from replaykit.replaying import planned, schedule_of
+from replaykit.replaying import planned
+from replaykit.schedule import schedule_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

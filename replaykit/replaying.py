@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from replaykit import connection
 from replaykit.audit import unguarded
 from replaykit.declarations import Table
 from replaykit.engine import Engine
-from replaykit.errors import ReconcilerError, excerpt
+from replaykit.errors import ReconcilerError
 from replaykit.global_order import last_place
 from replaykit.history import BOOKKEEPING, History
 from replaykit.inputs import base_rows
@@ -23,7 +22,6 @@ from replaykit.measured import with_measures
 from replaykit.progress import Progress
 from replaykit.projections import prepare_projections
 from replaykit.recorded import recorded_inputs
-from replaykit.recorded_ticks import recorded_ticks
 from replaykit.results import (
     actions_frame,
     effects_frame,
@@ -34,7 +32,6 @@ from replaykit.results import (
     violations_frame,
 )
 from replaykit.rollback import rolled_back
-from replaykit.schedule import Schedule
 from replaykit.state import State
 from replaykit.workspace import RESERVED, Workspace
 
@@ -45,44 +42,9 @@ if TYPE_CHECKING:
     from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
     from replaykit.replayed import Replay
+    from replaykit.schedule import Schedule
 
-__all__ = ["Replaying", "planned", "schedule_of"]
-
-
-def as_interval(value: Any) -> timedelta | None:
-    """Return a tick interval as timedelta from a timedelta or text such as ``"5s"``; None if it is neither."""
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str):
-        return None
-    import pandas as pd
-
-    try:
-        parsed: Any = pd.Timedelta(value)
-    except ValueError:
-        return None
-    interval: timedelta | None = None if pd.isna(parsed) else parsed.to_pytimedelta()  # "" is NaT
-    return interval
-
-
-def schedule_of(ticks: Any, recording: Recording, plan: Plan) -> Schedule:
-    """Return when to tick, from what the user wrote.
-
-    Raises
-    ------
-    ReconcilerError
-        It is no kind of ticks, or the recording has no ticks recorded.
-    """
-    if ticks in ("end", "event"):
-        return Schedule(ticks)
-    if ticks == "recorded":
-        return Schedule("recorded", recorded=recorded_ticks(recording, plan))
-    interval = as_interval(ticks)
-    if interval is None or interval.total_seconds() <= 0:
-        raise ReconcilerError(
-            f"ticks={excerpt(ticks)}: expected 'end', 'event', 'recorded', or a positive timedelta or text like '5s'."
-        )
-    return Schedule("interval", interval)
+__all__ = ["Replaying", "planned"]
 
 
 @told_apart

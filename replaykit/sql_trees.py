@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-__all__ = ["turn_queries"]
+__all__ = ["comparison_of", "is_of_calendar", "terms_of", "turn_queries"]
 
 _SEARCHED = 64  # ancestors looked at before giving up
 
@@ -53,7 +53,7 @@ def _solved(now: Any, tables: Mapping[str, frozenset[str]]) -> list[str] | None:
     """Return the turn queries of the comparison around one ``$now``."""
     from sqlglot import exp
 
-    comparison = _comparison(now)
+    comparison = comparison_of(now)
     if comparison is None:
         return None
     if isinstance(comparison, exp.Between):
@@ -62,7 +62,7 @@ def _solved(now: Any, tables: Mapping[str, frozenset[str]]) -> list[str] | None:
         sides = [(comparison.this, comparison.expression)]
     queries = []
     for left, right in sides:
-        terms = [*_terms(left, 1), *_terms(right, -1)]
+        terms = [*terms_of(left, 1), *terms_of(right, -1)]
         mine = [sign for sign, term in terms if term is now]
         if len(mine) != 1:
             continue  # the other side of a BETWEEN
@@ -73,7 +73,7 @@ def _solved(now: Any, tables: Mapping[str, frozenset[str]]) -> list[str] | None:
     return queries or None
 
 
-def _comparison(now: Any) -> Any:
+def comparison_of(now: Any) -> Any:
     """Return the comparison that `now` stands in with nothing but sums between; None if there is none."""
     from sqlglot import exp
 
@@ -88,14 +88,15 @@ def _comparison(now: Any) -> Any:
     return None
 
 
-def _terms(node: Any, sign: int) -> Iterator[tuple[int, Any]]:
+def terms_of(node: Any, sign: int) -> Iterator[tuple[int, Any]]:
+    """Yield the terms of a sum, each with its sign."""
     from sqlglot import exp
 
     if isinstance(node, exp.Paren):
-        yield from _terms(node.this, sign)
+        yield from terms_of(node.this, sign)
     elif isinstance(node, (exp.Add, exp.Sub)):
-        yield from _terms(node.this, sign)
-        yield from _terms(node.expression, sign if isinstance(node, exp.Add) else -sign)
+        yield from terms_of(node.this, sign)
+        yield from terms_of(node.expression, sign if isinstance(node, exp.Add) else -sign)
     else:
         yield sign, node
 
@@ -106,7 +107,7 @@ def _query(terms: list[tuple[int, Any]], now: Any, tables: Mapping[str, frozense
 
     plain = [(sign, _without_extreme(term)) for sign, term in terms]
     refused = (exp.AggFunc, exp.Window, exp.Query, exp.Lambda)
-    if not plain or any(term.find(*refused) is not None or _of_calendar(term) for _, term in plain):
+    if not plain or any(term.find(*refused) is not None or is_of_calendar(term) for _, term in plain):
         return None
     source = _source([column for _, term in plain for column in term.find_all(exp.Column)], now, tables)
     if source is None:
@@ -119,7 +120,7 @@ def _query(terms: list[tuple[int, Any]], now: Any, tables: Mapping[str, frozense
     return f"SELECT min(turn) FROM (SELECT {turn} AS turn {source}) WHERE turn >= $now"
 
 
-def _of_calendar(term: Any) -> bool:
+def is_of_calendar(term: Any) -> bool:
     """Return whether a term may be months or years, which have no fixed length: a month before is not a month after."""
     return re.search("mon|year|quarter|decade|centur|millen", term.sql("duckdb").lower()) is not None
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from replaykit.catching import may_hide_errors
-from replaykit.clock import Clock
+from replaykit.clock import Clock, next_due, released
 from replaykit.errors import IsolationError, ReconcilerError, StateError, show_time
 from replaykit.outcomes import Emission, Episode, TickRecord
-from replaykit.reconciler import Action, Invariant, Reconciler, Rule
+from replaykit.reconciler import Invariant, Reconciler, Rule
 from replaykit.yielded import as_action, as_row, what_of
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from replaykit.workspace import Workspace
 
 __all__ = ["Ticker"]
-
-_SLACK = timedelta(microseconds=2)  # a followed comparison may have gone through floating point seconds
 
 
 @dataclass
@@ -175,7 +173,7 @@ class Ticker:
         clock.opaque = may_hide_errors(declared.function) or may_hide_errors(getattr(declared, "each", None))
         try:
             called = [] if clock.opaque else self._call(declared, clock.now())
-            rows = [(item, _released(row, clock)) for item, row in called]
+            rows = [(item, released(row, clock)) for item, row in called]
         except Exception:  # noqa: BLE001 - what stands in for a datetime may not do where C code wants a real one
             clock.opaque = True
         self._check_unwritten(declared, before, tick, at)
@@ -280,21 +278,3 @@ def _groups_of(declared: list[Rule | Invariant]) -> list[int]:
         shared = isinstance(one, Rule) and one.each is not None and isinstance(before, Rule) and before.each is one.each
         groups.append(groups[-1] if shared else number)
     return groups
-
-
-def next_due(turns: Iterable[datetime], now: datetime, tick: int, time_of: Callable[[int], datetime]) -> int | None:
-    """Return the first tick after `tick` at or behind the nearest instant at which a comparison turns."""
-    coming = [turn for turn in turns if turn >= now - _SLACK]
-    if not coming:
-        return None
-    turn = min(coming)
-    origin, interval = time_of(0), time_of(1) - time_of(0)
-    return max(tick + 1, -((origin - turn + _SLACK) // interval))
-
-
-def _released(row: Any, clock: Clock) -> Any:
-    if isinstance(row, Action):
-        return Action(row.kind, **{name: clock.release(value) for name, value in row.fields.items()})
-    if isinstance(row, Mapping):
-        return {name: clock.release(value) for name, value in row.items()}
-    return row
