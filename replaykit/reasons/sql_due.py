@@ -1,0 +1,188 @@
+"""When time alone turns a failing condition: by how much it is missed, the instant, and the first tick behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from replaykit.reasons.sql_bench import CannotSplitError
+from replaykit.reasons.sql_reading import written
+from replaykit.reasons.values import Threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from replaykit.reasons.scene import Scene
+    from replaykit.reasons.sql_selects import Combo, Select
+
+__all__ = ["Compared", "compared", "comparison_in", "reads_clock", "ticks_behind", "turning"]
+
+_MOST = 100_000  # ticks looked at
+_SOON = timedelta(microseconds=2)
+_TICKS = "replaykit_ticks"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The two sides of a comparison with the clock."""
+
+    actual: Any
+    needed: Any
+    turns_at: datetime | None
+    """When they are equal, if that can be solved."""
+
+
+def reads_clock(node: Any) -> bool:
+    """Return whether ``$now`` stands in a node."""
+    return bool(_clocks(node))
+
+
+def _clocks(node: Any) -> list[Any]:
+    from sqlglot import exp
+
+    return [one for one in node.find_all(exp.Placeholder, exp.Parameter) if one.name.lower() == "now"]
+
+
+def ticks_behind(scene: Scene) -> Iterator[tuple[int, datetime]]:
+    """Yield number and clock of the ticks of the replay after the scene's, in order, at most 100,000."""
+    metrics, interval = scene.run.metrics, scene.run.settings["ticks"].interval
+    if interval is None:
+        behind = metrics[metrics["tick"] > scene.tick].head(_MOST)
+        yield from zip(map(int, behind["tick"]), (at.to_pydatetime() for at in behind["at"]), strict=True)
+        return
+    last = int((metrics["tick"] + metrics["repeats"]).max())
+    for tick in range(scene.tick + 1, min(last, scene.tick + _MOST) + 1):
+        yield tick, scene.at + (tick - scene.tick) * interval
+
+
+def turning(
+    select: Select, combo: Combo, node: Any, strict: frozenset[str], sides: Compared | None = None
+) -> Threshold | None:
+    """Return when time alone will turn a condition that fails for a combination of rows; None if it won't.
+
+    Parameters
+    ----------
+    sides
+        What the sentence compares; by default the comparison with the clock in the condition itself.
+    """
+    if not reads_clock(node) or any(map(_is_clocked, select.sources.values())):
+        return None
+    own = comparison_in(node)
+    try:
+        sides = sides or (compared(select, combo, own, strict) if own is not None else None)
+        if sides is None:
+            return None
+        alone = own is not None and own is _bare(node)
+        turns = sides.turns_at
+        first = turns - _SOON if alone and turns is not None else datetime.min  # noqa: DTZ901
+        times = {at: tick for tick, at in ticks_behind(select.bench.scene) if at >= first}
+        due = _first(select, combo, node, strict, list(times)) if times else None
+        if due is None and (turns is None or not _first(select, combo, node, strict, [turns + _SOON])):
+            return None
+    except CannotSplitError:
+        return None
+    if due is None:
+        return Threshold(sides.actual, sides.needed, turns, None, None) if turns is not None else None
+    timely = turns is not None and select.bench.scene.at - _SOON <= turns <= due
+    return Threshold(sides.actual, sides.needed, turns if timely and turns is not None else due, times[due], due)
+
+
+def _is_clocked(source: Any) -> bool:
+    """Return whether what a source holds depends on the clock."""
+    parts = [*(source.optional or ()), *([source.node] if source.table is None else [])]
+    return any(map(reads_clock, parts))
+
+
+def _bare(node: Any) -> Any:
+    from sqlglot import exp
+
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
+
+
+def _first(select: Select, combo: Combo, node: Any, strict: frozenset[str], times: list[datetime]) -> datetime | None:
+    """Return the first of some times at which a condition holds."""
+    from sqlglot import exp
+
+    holder = exp.paren(node.copy())
+    for clock in _clocks(holder):
+        clock.replace(exp.column("t", table=_TICKS, quoted=True))
+    among = list(combo)
+    rows = select.ask(
+        [f'"{_TICKS}"."t"'], [combo], where=[written(holder)], strict=strict, among=among,
+        beside=f'(SELECT unnest($replaykit_times) AS t) AS "{_TICKS}"', end=" ORDER BY 1 LIMIT 1",
+        replaykit_times=times,
+    )  # fmt: skip
+    return rows[0][0] if rows else None
+
+
+def comparison_in(node: Any) -> Any:
+    """Return the first comparison with the clock in a condition, outside its subqueries; None if there is none."""
+    from sqlglot import exp
+
+    found = node.find_all(exp.LT, exp.LTE, exp.GT, exp.GTE, exp.EQ, exp.Between)
+    own = (one for one in found if one.find_ancestor(exp.Query) is node.find_ancestor(exp.Query))
+    return next((one for one in own if reads_clock(one)), None)
+
+
+def compared(select: Select, combo: Combo, node: Any, strict: frozenset[str]) -> Compared | None:
+    """Return the two sides of a comparison with the clock for a combination of rows.
+
+    Sums are put so that spans stand on one side: ``updated_at < $now - $patience`` compares ``$now - updated_at`` with
+    ``$patience``.
+    """
+    from sqlglot import exp
+
+    if isinstance(node, exp.Between):
+        node = exp.GTE(this=node.this, expression=node.args["low"])
+    terms = [*_terms(node.this, 1), *_terms(node.expression, -1)]
+    clocks = [
+        (sign, term) for sign, term in terms if _clocks(term) and isinstance(term, (exp.Placeholder, exp.Parameter))
+    ]
+    others = [(sign, term) for sign, term in terms if not reads_clock(term)]
+    ask = [written(term) for _, term in others]
+    if len(clocks) == 1 and len(others) == len(terms) - 1:
+        values = select.ask(ask, [combo], strict=strict, among=list(combo))[0] if ask else ()
+        solved = _solved(clocks[0][0], [(sign, v) for (sign, _), v in zip(others, values, strict=True)], select)
+        if solved is not None:
+            return solved
+    left, right = select.ask([written(node.this), written(node.expression)], [combo], strict=strict, among=list(combo))[
+        0
+    ]
+    if left is None or right is None:
+        return None
+    return Compared(left, right, None) if reads_clock(node.this) else Compared(right, left, None)
+
+
+def _terms(node: Any, sign: int) -> Iterator[tuple[int, Any]]:
+    from sqlglot import exp
+
+    if isinstance(node, exp.Paren):
+        yield from _terms(node.this, sign)
+    elif isinstance(node, (exp.Add, exp.Sub)):
+        yield from _terms(node.this, sign)
+        yield from _terms(node.expression, sign if isinstance(node, exp.Add) else -sign)
+    else:
+        yield sign, node
+
+
+def _solved(sign: int, others: list[tuple[int, Any]], select: Select) -> Compared | None:
+    """Return the comparison of ``sign * now + others`` with nothing, spans on one side."""
+    now = select.bench.scene.at
+    instants = [(sign * one, value) for one, value in others if isinstance(value, datetime)]
+    spans = [(sign * one, value) for one, value in others if isinstance(value, timedelta)]
+    if len(instants) != 1 or len(instants) + len(spans) != len(others) or instants[0][0] != -1:
+        return None
+    instant = instants[0][1]
+    needed = -sum((one * value for one, value in spans), timedelta())
+    try:
+        turns = instant + needed
+    except OverflowError:
+        return None
+    if not spans:
+        return Compared(now, instant, turns)
+    if needed < timedelta():  # counted from the other side: how long until then
+        return Compared(instant - now, -needed, turns)
+    return Compared(now - instant, needed, turns)

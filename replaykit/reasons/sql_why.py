@@ -1,0 +1,156 @@
+"""Why a rule or an invariant in SQL gave a row: the rows it was made of, and the cells the statement read of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from replaykit.reasons.sql_bench import Bench, CannotSplitError, bench
+from replaykit.reasons.sql_cells import cells_in, once
+from replaykit.reasons.sql_matches import Origin, let_through, origin_of
+from replaykit.reasons.sql_reading import branches_of, qualified, text_of, written
+from replaykit.reasons.sql_selects import Select
+from replaykit.reasons.sql_subqueries import Existence, bound, existence_in, inner_query, queries_in
+from replaykit.sql import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from replaykit.declarations import Invariant, Rule
+    from replaykit.reasons.scene import Scene
+    from replaykit.reasons.sql_selects import Combo, Conjunct
+    from replaykit.reasons.values import Cell
+    from replaykit.sql import Statement
+
+__all__ = ["read_statement", "sql_cells", "sql_grounds", "wanted_of"]
+
+_FOUND = 5  # rows of a subquery that are told
+_DEPTH = 3  # queries in queries
+
+
+def sql_cells(scene: Scene, rule: Rule | Invariant, row: Mapping[str, Any]) -> tuple[Cell, ...]:
+    """Return the cells that made a SQL rule emit an action, or an invariant find a breach.
+
+    Parameters
+    ----------
+    row
+        What it gave: the action's fields, or the breach's detail; any of its columns.
+
+    Returns
+    -------
+    tuple of Cell
+        By source row in the order of FROM: what the conditions read first, then what the output reads. Of a group at
+        most 50 rows; of a subquery the first five rows that it found. What was not there has no cells, nor have events.
+        Empty also where the statement can't be looked into.
+    """
+    return sql_grounds(scene, rule, row)[0]
+
+
+def sql_grounds(scene: Scene, rule: Rule | Invariant, row: Mapping[str, Any]) -> tuple[tuple[Cell, ...], str]:
+    """Return the same as `sql_cells`, and what could not be looked into; nothing if all could."""
+    if rule.statement is None:
+        return (), "it is not written in SQL"
+    with bench(scene, rule.statement) as held:
+        try:
+            tree, _ = read_statement(held, rule.statement)
+            cells = _cells_of(held, tree, row)
+        except CannotSplitError as exc:
+            return (), f"its SQL can't be split: {exc}"
+    return (tuple(cells), "") if cells is not None else ((), "at this tick it gives no such row")
+
+
+def read_statement(held: Bench, statement: Statement) -> tuple[Any, list[tuple[Any, ...]]]:
+    """Return a statement's tree and its rows.
+
+    Raises
+    ------
+    CannotSplitError
+        It doesn't run, can't be read, or as read gives other rows.
+    """
+    given = [tuple(row.values()) for row in held.named(statement)]
+    tree = qualified(held, statement.text)
+    if sorted(map(repr, held.ask(written(tree)))) != sorted(map(repr, given)):
+        raise CannotSplitError("it reads in more than one way")
+    return tree, given
+
+
+def wanted_of(select: Select, names: list[str], row: Mapping[str, Any]) -> dict[int, Any] | None:
+    """Return values by the output column's place; None if there is no column of some name."""
+    places = {name.lower(): place for place, name in enumerate(names)}
+    if any(name.lower() not in places or places[name.lower()] >= len(select.names) for name in row):
+        return None
+    return {places[name.lower()]: value for name, value in row.items()}
+
+
+def _cells_of(held: Bench, tree: Any, row: Mapping[str, Any]) -> list[Cell] | None:
+    branches = [Select(held, node) for node in branches_of(tree)]
+    for select in branches:
+        wanted = wanted_of(select, branches[0].names, row)
+        origin = origin_of(select, wanted) if wanted is not None else None
+        if origin is not None:
+            return _of_origin(select, origin)
+    return None
+
+
+def _of_origin(select: Select, origin: Origin, depth: int = 0) -> list[Cell]:
+    note = ""
+    if origin.grouped:
+        cut = f", the first {len(origin.combos)}" if origin.size > len(origin.combos) else ""
+        note = f" (a group of {origin.size:,}{cut})"
+    own = [cell for combo in origin.combos for cell in _of_combo(select, combo, note)]
+    if depth < _DEPTH:
+        conditions = [(combo, one) for combo in origin.combos for one in select.conjuncts]
+        own += [cell for combo, one in conditions for cell in _found_by(select, combo, one, depth)]
+        own += [cell for combo in origin.combos for cell in _inside(select, combo, depth)]
+    return once(own)
+
+
+def _of_combo(select: Select, combo: Combo, note: str) -> Iterator[Cell]:
+    """Yield the cells of one combination's own rows."""
+    parts = [(one.node, one.text) for one in select.asked_of(select.optional)]
+    parts += _output(select)
+    for alias in combo:
+        for node, where in parts:
+            yield from cells_in(select, combo, node, where + note, alias)
+
+
+def _output(select: Select) -> Iterator[tuple[Any, str]]:
+    for key in ("having", "qualify"):
+        if select.node.args.get(key) is not None:
+            yield select.node.args[key], text_of(select.node.args[key].this)
+    for one in select.node.expressions:
+        yield one, f"SELECT {text_of(one.unalias())}"
+
+
+def _found_by(select: Select, combo: Combo, conjunct: Conjunct, depth: int) -> Iterator[Cell]:
+    """Yield the cells of the rows that a condition's subqueries found."""
+    existence = existence_in(conjunct.node)
+    if existence is not None and existence.negated:
+        return
+    asked = (
+        [existence] if existence is not None else [Existence(one, negated=False) for one in queries_in(conjunct.node)]
+    )
+    for one in asked:
+        try:
+            inner = bound(select, combo, one)
+            found = tuple(let_through(inner, {}, _FOUND))
+            yield from _of_origin(inner, Origin(found, len(found), grouped=False), depth + 1)
+        except CannotSplitError:
+            continue
+
+
+def _inside(select: Select, combo: Combo, depth: int) -> Iterator[Cell]:
+    """Yield the cells behind the rows of subqueries in FROM and of WITH."""
+    for alias, source in select.sources.items():
+        query = inner_query(select, alias) if source.table is None and combo[alias] is not None else None
+        if query is None:
+            continue
+        try:
+            inners = [Select(select.bench, node) for node in branches_of(query)]
+            values = select.ask([f"{source.name}.{quote(name)}" for name in inners[0].names], [combo])[0]
+            for inner in inners:
+                origin = origin_of(inner, dict(enumerate(values)))
+                if origin is not None:
+                    yield from _of_origin(inner, origin, depth + 1)
+                    break
+        except CannotSplitError:
+            continue
