@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from replaykit.history import History
     from replaykit.inputs import Plan
     from replaykit.overview import Overview
-    from replaykit.reasons import Why
+    from replaykit.reasons import Why, WhyNot
     from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
     from replaykit.swimlanes import Swimlanes
@@ -75,6 +75,8 @@ class Replay:
     """Recorded ticks whose check was evaluated inside the window."""
     last_seq: int | None = None
     """Place in the global order of the last recorded input applied."""
+    evaluation: pd.DataFrame = field(default_factory=_no_frame)
+    """One row per rule and invariant: in which way it was answered, and why not in a quicker one."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -192,6 +194,32 @@ class Replay:
         from replaykit.reasons import why
 
         return why(self, action)
+
+    def why_not(self, kind: str, /, *, at: Any = None, window: Any = None, **fields: Any) -> WhyNot:
+        """Return what stopped each rule that could have emitted an action, since when, and by how much.
+
+        A rule in SQL is taken apart into its conditions; one in Python is run once more at that tick, traced over rows
+        that note what is read of them. Neither needs its author to do anything.
+
+        Parameters
+        ----------
+        kind
+            The kind of action.
+        at
+            The last tick at or before this time is asked about; the last of all by default.
+        window
+            A `Window`, or start and end: every tick of it at which the state had changed is asked about.
+        fields
+            What names the action: fields of the rule's key, or others.
+
+        Raises
+        ------
+        QueryError
+            No rule emits such a kind, no tick is there, or actions of that kind have no such field.
+        """
+        from replaykit.reasons import why_not
+
+        return why_not(self, kind, at, window, fields)
 
     def plot(self, *, bins: int = 60) -> Overview:
         """Return a picture of events, ticks, actions and violations over time, with a table that says the same.

@@ -10,5 +10,6 @@ write. ``graph.py`` draws.
 from __future__ import annotations
 
 from replaykit.reasons.why import Why, why
+from replaykit.reasons.why_not import WhyNot, why_not
 
-__all__ = ["Why", "why"]
+__all__ = ["Why", "WhyNot", "why", "why_not"]

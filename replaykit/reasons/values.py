@@ -13,9 +13,19 @@ if TYPE_CHECKING:
 
     from replaykit.blame import Blame
 
-__all__ = ["Cell", "Need", "Obstacle", "Threshold", "cell_name", "row_name"]
+__all__ = ["ANY", "Cell", "Need", "Obstacle", "Threshold", "amount", "cell_name", "row_name"]
 
 _CELL = 60
+
+
+class _Any:
+    """Stands for no value in particular."""
+
+    def __repr__(self) -> str:
+        return "ANY"
+
+
+ANY = _Any()
 
 
 def row_name(table: str, key: tuple[Any, ...]) -> str:
@@ -58,11 +68,16 @@ class Need:
     key: tuple[Any, ...]
     column: str
     value: Any
+    instead_of: Any = ANY
+    """Where only one value won't do: that one. `value` is then an example of what would."""
 
     @property
     def sentence(self) -> str:
         """What to set, in words."""
-        return f"{cell_name(self.table, self.key, self.column)} = {show_value(self.value, _CELL)}"
+        name = cell_name(self.table, self.key, self.column)
+        if self.instead_of is ANY:
+            return f"{name} = {show_value(self.value, _CELL)}"
+        return f"{name} other than {show_value(self.instead_of, _CELL)}, such as {show_value(self.value, _CELL)}"
 
 
 @dataclass(frozen=True)
@@ -83,12 +98,13 @@ class Threshold:
     @property
     def sentence(self) -> str:
         """By how much it is missed and when it is due."""
-        told = f"{_amount(self.actual)}, needs {_amount(self.needed)}"
+        told = f"{amount(self.actual)}, needs {amount(self.needed)}"
         when = self.due_at if self.due_at is not None else self.turns_at
         return f"{told}; due at {show_time(when)}" + ("" if self.due_at is not None else ", after the last tick")
 
 
-def _amount(value: Any) -> str:
+def amount(value: Any) -> str:
+    """Return a value as sentences show it: spans of time in seconds."""
     if hasattr(value, "total_seconds"):
         seconds = value.total_seconds()
         return f"{seconds:,.0f} s" if seconds == int(seconds) else f"{seconds:,.3f} s"

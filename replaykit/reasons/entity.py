@@ -1,0 +1,69 @@
+"""Entity: the rows that a question is about, and whether something holds one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from replaykit.declarations import Rule
+    from replaykit.state import State
+
+__all__ = ["Entity", "entity_of"]
+
+_INSIDE = 8  # members of a tuple or list that are looked at
+
+
+@dataclass
+class Entity:
+    """What an action that was not emitted would have been about."""
+
+    values: tuple[Any, ...]
+    """The values of the fields that name it."""
+    rows: set[tuple[str, Any]] = field(default_factory=set)
+    """Table and key of the rows that have such a key."""
+    naming: set[tuple[str, Any]] = field(default_factory=set)
+    """Of further rows that hold such a value in another column."""
+
+    def holds(self, variables: Mapping[str, Any]) -> bool:
+        """Return whether one of its rows, or a value that names it, is among variables."""
+        return any(self.level(value) < 4 for value in variables.values())
+
+    def level(self, value: Any) -> int:
+        """Return 0 for one of its rows, 1 for a row that names it, 2 for a value that does, 4 for none of these."""
+        kind = type(value)
+        if kind is str:
+            return 2 if value in self.values else 4
+        if hasattr(value, "_rk_table"):
+            row = (value._rk_table, value._rk_key)
+            return 0 if row in self.rows else 1 if row in self.naming else 4
+        if isinstance(value, (tuple, list)) and len(value) <= _INSIDE:
+            return min((self.level(one) for one in value if not isinstance(one, (tuple, list))), default=4)
+        return 4
+
+
+def entity_of(rule: Rule, fields: Mapping[str, Any], state: State, looked_at: Iterable[str]) -> Entity:
+    """Return what the fields of an action name, as far as rows of a state go.
+
+    Parameters
+    ----------
+    looked_at
+        The tables a rule looked into.
+    """
+    named = [name for name in rule.key if name in fields and fields[name] not in (None, "")]
+    chosen = named or [name for name in fields if fields[name] not in (None, "")]
+    entity = Entity(tuple(fields[name] for name in chosen))
+    for name in sorted(set(looked_at)):
+        table = state.tables[name]
+        for key, row in table._rows.items():
+            if any(part in entity.values for part in (key if isinstance(key, tuple) else (key,))):
+                entity.rows.add((name, key))
+            elif any(one in entity.values for one in _scalars(row)):
+                entity.naming.add((name, key))
+    return entity
+
+
+def _scalars(row: Any) -> Iterator[Any]:
+    return (one for one in dict.values(row) if type(one) is str or type(one) is int)
