@@ -34,7 +34,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from replaykit.declarations import Action, Table
-from replaykit.diff import Diff, TablesDiff, diff
+from replaykit.diff import Diff, GrossDiff, TablesDiff, diff
 from replaykit.errors import (
     FormatError,
     GuardError,
@@ -76,6 +76,7 @@ __all__ = [
     "Diff",
     "Event",
     "FormatError",
+    "GrossDiff",
     "GuardError",
     "History",
     "IsolationError",

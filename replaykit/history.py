@@ -174,12 +174,12 @@ class History:
         for name in self.keys:
             cursor.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {self.at_query(name, step)}")
 
-    def at_query(self, name: str, step: int) -> str:
-        """Return the query for a table as of a step, in insertion order."""
+    def at_query(self, name: str, step: int, also: str = "true") -> str:
+        """Return the query for a table as of a step, in insertion order; of versions for which `also` holds."""
         listed = ", ".join(quote(column) for column in self._columns[name])
         return (
             f"SELECT {listed} FROM history.{quote(name)} WHERE valid_from <= {int(step)} "
-            f"AND (valid_to IS NULL OR valid_to > {int(step)}) ORDER BY born"
+            f"AND (valid_to IS NULL OR valid_to > {int(step)}) AND ({also}) ORDER BY born"
         )
 
     def step_at(self, moment: datetime) -> int:

@@ -6,142 +6,32 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from replaykit.diff import frames, show
-from replaykit.diff.apply import applied
 from replaykit.diff.match import compare
+from replaykit.diff.moments import enclosed, narrowed
+from replaykit.diff.one import Diff
 from replaykit.diff.options import options_of
 from replaykit.diff.rows import private_cursor
 from replaykit.diff.sources import source_of, tables_of, with_index_names
 from replaykit.diff.tables import TablesDiff
-from replaykit.display import brief
 from replaykit.errors import KeyDiffError, QueryError
+from replaykit.gross import GrossDiff, gross_diff
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-    from replaykit.diff.match import Comparison
     from replaykit.diff.options import Options, Tolerance
     from replaykit.diff.sources import HasTables, TablesAndKeys
 
-__all__ = ["Diff", "TablesDiff", "diff"]
+__all__ = ["Diff", "GrossDiff", "TablesDiff", "diff"]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Diff:
-    """What differs between two tables. Made by `diff`; holds only the rows that differ.
-
-    Its length is the number of differing rows, and it is true if there are any. Columns that only one side has do not
-    count as rows; `columns_added`, `columns_removed` and `summary` name them.
-    """
-
-    _found: Comparison
-
-    @property
-    def key(self) -> tuple[Hashable, ...] | None:
-        """The columns that identify a row; None if whole rows were compared."""
-        return self._found.key
-
-    @property
-    def columns_added(self) -> tuple[Hashable, ...]:
-        """Columns that only after has."""
-        return self._found.columns_added
-
-    @property
-    def columns_removed(self) -> tuple[Hashable, ...]:
-        """Columns that only before has."""
-        return self._found.columns_removed
-
-    @property
-    def types(self) -> Mapping[Hashable, tuple[str, str]]:
-        """Types before and after of the columns whose types differ, equal values or not."""
-        return MappingProxyType(self._found.types)
-
-    @property
-    def added(self) -> pd.DataFrame:
-        """Rows of after whose key before does not have, sorted by the key, with every column of after."""
-        return self._found.added.copy(deep=False)
-
-    @property
-    def removed(self) -> pd.DataFrame:
-        """Rows of before whose key after does not have, sorted by the key, with every column of before."""
-        return self._found.removed.copy(deep=False)
-
-    @property
-    def changed_columns(self) -> dict[Hashable, int]:
-        """The columns that changed, each with its number of changed rows, in the order of before."""
-        counts = self._found.mask.sum(axis=0).tolist()
-        return {name: n for name, n in zip(self._found.compared, counts, strict=True) if n}
-
-    @cached_property
-    def _changed(self) -> pd.DataFrame:
-        return frames.side_by_side(self._found, self.changed_columns)
-
-    @property
-    def changed(self) -> pd.DataFrame:
-        """One row for each changed key: the key, then ``x_before`` and ``x_after`` of every column changed anywhere."""
-        return self._changed.copy(deep=False)
-
-    @cached_property
-    def _changed_long(self) -> pd.DataFrame:
-        return frames.long(self._found)
-
-    @property
-    def changed_long(self) -> pd.DataFrame:
-        """One row for each changed cell: the key, ``column``, ``before``, ``after``.
-
-        A JSON column has one row for each changed path, such as ``payload.status``; `ABSENT` stands where a path is
-        not there. Missing values are None.
-        """
-        return self._changed_long.copy(deep=False)
-
-    @property
-    def summary(self) -> str:
-        """One line: "3 added, 1 removed, 12 changed in 2 columns", and what differs about the columns."""
-        return show.summary(self)
-
-    def __len__(self) -> int:
-        return len(self._found.added) + len(self._found.removed) + len(self._found.before)
-
-    def __repr__(self) -> str:
-        return brief("Diff", self.summary)
-
-    def __str__(self) -> str:
-        return self.summary
-
-    def _repr_html_(self) -> str:
-        return show.html(self)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row for each differing row: ``change`` (added, removed, changed), the key, every column twice.
-
-        ``x_before`` is empty in an added row, ``x_after`` in a removed one; changed columns come first. Without a key
-        there are no pairs, and each row keeps the columns of its side.
-        """
-        return frames.flat(self._found, self.changed_columns)
-
-    def to_json(self, *, indent: int | None = None) -> str:
-        """Return the diff as JSON: summary, columns, added, removed, changed cells. Times are ISO 8601 with Z."""
-        return show.json_text(show.json_object(self), indent)
-
-    def apply(self, frame: object) -> pd.DataFrame:
-        """Return `frame` with this diff made to it: applied to before, it gives after but for the order of rows.
-
-        Rows stay in their place and added ones follow. Ignored columns keep what `frame` has, and cells that differed
-        within a tolerance may.
-
-        Raises
-        ------
-        QueryError
-            `frame` lacks a row that was changed or removed, already has one that was added, or after has columns that
-            before has not, whose values a diff does not hold.
-        """
-        return applied(self._found, frame)
+@overload
+def diff(before: object, after: object, *, gross: Literal[True]) -> GrossDiff: ...
 
 
 @overload
@@ -153,6 +43,7 @@ def diff(
     ignore: Iterable[Hashable] = (),
     tolerance: Tolerance | Mapping[Any, Tolerance] | None = None,
     json: Iterable[Hashable] = (),
+    gross: Literal[False] = False,
 ) -> Diff: ...
 
 
@@ -165,6 +56,7 @@ def diff(
     ignore: Iterable[Hashable] = (),
     tolerance: Tolerance | Mapping[Any, Tolerance] | None = None,
     json: Iterable[Hashable] = (),
+    gross: Literal[False] = False,
 ) -> TablesDiff: ...
 
 
@@ -177,6 +69,7 @@ def diff(
     ignore: Iterable[Hashable] = (),
     tolerance: Tolerance | Mapping[Any, Tolerance] | None = None,
     json: Iterable[Hashable] = (),
+    gross: Literal[False] = False,
 ) -> Diff | TablesDiff: ...
 
 
@@ -188,7 +81,8 @@ def diff(
     ignore: Iterable[Hashable] = (),
     tolerance: Tolerance | Mapping[Any, Tolerance] | None = None,
     json: Iterable[Hashable] = (),
-) -> Diff | TablesDiff:
+    gross: bool = False,
+) -> Diff | TablesDiff | GrossDiff:
     """Return which rows were added, removed and changed between two tables or two sets of tables.
 
     The comparison is exact: no hash decides, no type is rounded. NULL equals NULL, NaN equals NaN, and in pandas, where
@@ -209,21 +103,28 @@ def diff(
         absolute value, a timedelta for all time columns, or a dict of those by column. The limit itself is within.
     json
         Columns of JSON text, or of dicts and lists, to compare by path; absent and null differ.
+    gross
+        Every change between two moments of one replay, also what was undone again; no other option goes with it.
 
     Returns
     -------
-    Diff or TablesDiff
-        Rows are held in memory, sorted by the key.
+    Diff, TablesDiff or GrossDiff
+        Rows are held in memory, sorted by the key; those of a gross diff in the order in which they were made.
 
     Raises
     ------
     KeyDiffError
         A key column is missing, empty in some row, or does not tell rows apart; the message lists them.
     QueryError
-        An option names a column that is not there, or a side is no table.
+        An option names a column that is not there, or a side is no table; or a gross diff of what is not two moments
+        of one replay, the earlier one first.
     """
+    if gross:
+        return gross_diff(*enclosed(before, after, key=key, ignore=ignore, tolerance=tolerance, json=json))
     options = options_of(ignore, tolerance, json)
-    several = tables_of(before), tables_of(after)
+    # With another key rows pair otherwise, and a tolerance has to fit what a column holds in all rows.
+    narrow = narrowed(before, after) if key is None and tolerance is None else None
+    several = narrow or (tables_of(before), tables_of(after))
     with private_cursor() as connection:
         if several[0] is None and several[1] is None:
             return _diff_one(connection, before, after, key, options)

@@ -89,6 +89,9 @@ def match_keys(
     """
     import numpy as np
 
+    if rows == (0, 0):
+        none = np.zeros(0, dtype=np.int64)
+        return RowMatch(none, none, none, none, np.zeros((0, len(pairs) - keys), dtype=bool))
     _register(connection, pairs, rows)
     limits = {f"t{number}": limit for number, (_, limit) in tolerances.items()}
     differs = [_differs(number, tolerances.get(number)) for number in range(keys, len(pairs))]
@@ -175,6 +178,8 @@ def key_problems(
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if not rows:
+        return [], []
     empty: set[int] = set()
     for column in columns:
         if column.null_count:
