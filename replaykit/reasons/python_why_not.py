@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from replaykit.display import show_value
-from replaykit.errors import StateError, excerpt, show_time
-from replaykit.reasons.chains import Chains, body_of_log
+from replaykit.errors import StateError, excerpt
+from replaykit.reasons.chains import body_of_log
 from replaykit.reasons.due import MOMENT, threshold_of
 from replaykit.reasons.entity import Entity, entity_of
-from replaykit.reasons.explaining import Explainer, Finding, Scope
-from replaykit.reasons.python_why import shown_place
+from replaykit.reasons.explaining import Explainer, Scope
+from replaykit.reasons.left_out import Candidate, elsewhen, left_out
 from replaykit.reasons.running import Run, Trial, traced
 from replaykit.reasons.segments import Segment, segments
 from replaykit.reasons.stops import refusals
 from replaykit.reasons.syntax import Test, place_name
-from replaykit.reasons.values import Cell, Need, Obstacle, row_name
+from replaykit.reasons.values import Need, Obstacle
 from replaykit.rows import plain
-from replaykit.sql import quote
 from replaykit.yielded import as_action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from replaykit.declarations import Action, Rule
-    from replaykit.reasons.notes import Find
     from replaykit.reasons.scene import Scene
     from replaykit.state import State
 
 __all__ = ["emitted_like", "python_obstacle"]
 
 _TRIED = 6  # candidates that are tried out
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """One possible answer: where it stopped and what would get it further."""
-
-    stop: str
-    finding: Finding
-    row: tuple[str, Any] | None = None
 
 
 def python_obstacle(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any]) -> Obstacle:
@@ -101,21 +90,21 @@ def _raised(scene: Scene, rule: Rule, run: Run) -> Obstacle:
     return replace(_blank(scene, rule), stop="raised", where=where, reason=reason)
 
 
-def _candidates(run: Run, entity: Entity, kind: str) -> Iterator[_Candidate]:
+def _candidates(run: Run, entity: Entity, kind: str) -> Iterator[Candidate]:
     """Yield what may have stopped the rule, the most telling first."""
     explainer = Explainer(run)
     found = segments(run, entity)
     for segment in [one for one in found if one.may_emit]:
         yield from _turned_away(run, explainer, segment, kind)
     for level, rows in enumerate((entity.rows, entity.naming)):
-        yield from _left_out(run, rows)
+        yield from left_out(run, rows)
         for segment in [one for one in found if not one.may_emit and (one.level > 0) == (level > 0)]:
             yield from _turned_away(run, explainer, segment, kind)
     if entity.rows or entity.naming:
         yield from _not_reached(run, explainer, kind)
 
 
-def _turned_away(run: Run, explainer: Explainer, segment: Segment, kind: str, depth: int = 0) -> Iterator[_Candidate]:
+def _turned_away(run: Run, explainer: Explainer, segment: Segment, kind: str, depth: int = 0) -> Iterator[Candidate]:
     log, body = segment.log, segment.body
     if body.is_comprehension or not body.statements:
         yield from _filtered(explainer, segment)
@@ -128,13 +117,13 @@ def _turned_away(run: Run, explainer: Explainer, segment: Segment, kind: str, de
             yield from _turned_away(run, explainer, inner, kind, depth + 1)
 
 
-def _explained(explainer: Explainer, test: Test, log: Any, number: int, stop: str) -> Iterator[_Candidate]:
+def _explained(explainer: Explainer, test: Test, log: Any, number: int, stop: str) -> Iterator[Candidate]:
     scope = Scope(log, number, log.seen.get(number, log.last))
     where, source = place_name(log.code.co_filename, log.lines[number]), ast.unparse(test.expression)
     for finding in explainer.explain(test.expression, test.wanted, scope):
         deeper = finding.where != where
         reason = f"{finding.reason} ({finding.where}), so it turned away at {source}" if deeper else finding.reason
-        yield _Candidate(stop, replace(finding, where=where, source=source, reason=reason))
+        yield Candidate(stop, replace(finding, where=where, source=source, reason=reason))
 
 
 def _handed_to(run: Run, segment: Segment) -> Iterator[Segment]:
@@ -147,7 +136,7 @@ def _handed_to(run: Run, segment: Segment) -> Iterator[Segment]:
             yield replace(segment, log=log, body=body, loop=None, numbers=tuple(range(len(log.lines))))
 
 
-def _filtered(explainer: Explainer, segment: Segment) -> Iterator[_Candidate]:
+def _filtered(explainer: Explainer, segment: Segment) -> Iterator[Candidate]:
     """Yield the conditions of a comprehension, or the result of a lambda, that kept a row out."""
     log, body = segment.log, segment.body
     last = segment.numbers[-1] if segment.numbers else len(log.lines) - 1
@@ -160,52 +149,11 @@ def _filtered(explainer: Explainer, segment: Segment) -> Iterator[_Candidate]:
             continue
         if explainer.truth(part, scope) is False:
             for finding in explainer.explain(part, True, scope):
-                yield _Candidate("turned away", finding)
+                yield Candidate("turned away", finding)
             return
 
 
-def _left_out(run: Run, rows: set[tuple[str, Any]]) -> Iterator[_Candidate]:
-    """Yield the finds that did not give one of these rows, those of few differing columns first."""
-    chains = Chains()
-    found: list[tuple[tuple[Any, ...], _Candidate]] = []
-    for name, key in sorted(rows, key=repr):
-        table = run.state.tables[name]
-        for number, find in enumerate(run.notes.finds):
-            if find.table != name or key in find.found or key in find.refused or set(find.equals) == set(table.key):
-                continue
-            one = _differing(run, find, key)
-            if one is not None:
-                found.append(((len(chains.of(find.place)), len(one.finding.needs), number, repr(key)), one))
-    yield from (one for _, one in sorted(found, key=lambda pair: pair[0]))
-
-
-def _differing(run: Run, find: Find, key: Any) -> _Candidate | None:
-    """Return what differs between a row and what a find asked for."""
-    table = run.state.tables[find.table]
-    row = table._rows[key]
-    parts = key if isinstance(key, tuple) else (key,)
-    cells, needs, told = [], [], []
-    where = shown_place(find.place)
-    for column, wanted in find.equals.items():
-        several = isinstance(wanted, (list, tuple, set, frozenset))
-        members = sorted(wanted, key=repr) if isinstance(wanted, (set, frozenset)) else wanted if several else [wanted]
-        members = [table._sought(column, one) for one in members]
-        value = dict.__getitem__(row, column)
-        if value in members:
-            continue
-        cells.append(Cell(find.table, parts, column, value, where))
-        if members and column not in table.key:
-            needs.append(Need(find.table, parts, column, members[0]))
-        asked = " or ".join(show_value(one, 40) for one in members) or "nothing at all"
-        told.append(f"{column} is {show_value(value, 40)}, not {asked}")
-    if not told:
-        return None
-    reason = f"left out by find on {row_name(find.table, parts)}: {', '.join(told)}"
-    place, _, source = where.partition(": ")
-    return _Candidate("left out", Finding(place, source, reason, tuple(cells), tuple(needs)), (find.table, key))
-
-
-def _not_reached(run: Run, explainer: Explainer, kind: str) -> Iterator[_Candidate]:
+def _not_reached(run: Run, explainer: Explainer, kind: str) -> Iterator[Candidate]:
     """Yield the tests after which the rule's own function ended, or left a loop, before it came to the entity."""
     for log in [one for one in run.tracer.logs if one.code is run.code]:
         body = body_of_log(log.code)
@@ -216,8 +164,8 @@ def _not_reached(run: Run, explainer: Explainer, kind: str) -> Iterator[_Candida
 
 
 def _confirmed(
-    scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any], run: Run, candidates: list[_Candidate]
-) -> _Candidate | None:
+    scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any], run: Run, candidates: list[Candidate]
+) -> Candidate | None:
     """Return the first candidate that a trial confirms, or else the first of all."""
     if not candidates:
         return None
@@ -228,26 +176,23 @@ def _confirmed(
     return next((one for one in candidates[:_TRIED] if _moves_on(scene, rule, kind, fields, one)), candidates[0])
 
 
-def _moves_on(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any], candidate: _Candidate) -> bool:
+def _moves_on(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any], candidate: Candidate) -> bool:
     """Return whether the rule stops at another place once what a candidate needs is so."""
     finding = candidate.finding
     if finding.turn is not None or not finding.needs:
         return finding.turn is not None
 
-    def change(state: Any) -> None:
-        put(state, finding.needs)
-
     try:
-        run = traced(scene, rule, lambda _: False, change)
-        entity = entity_of(rule, fields, run.state, [find.table for find in run.notes.finds])
-        run = traced(scene, rule, entity.holds, change)
+        changed = scene.with_cells([(one.table, one.key, one.column, one.value) for one in finding.needs])
     except StateError:  # the value does not fit
         return False
-    following = next(_candidates(run, entity, kind), None)
+    run = traced(changed, rule, lambda _: False)
+    entity = entity_of(rule, fields, run.state, [find.table for find in run.notes.finds])
+    following = next(_candidates(traced(changed, rule, entity.holds), entity, kind), None)
     return following is not None and (following.stop, following.finding) != (candidate.stop, finding)
 
 
-def _does_it(trial: Trial, rule: Rule, kind: str, fields: Mapping[str, Any], candidate: _Candidate) -> bool:
+def _does_it(trial: Trial, rule: Rule, kind: str, fields: Mapping[str, Any], candidate: Candidate) -> bool:
     """Return whether the action is emitted once what a candidate needs is so."""
     finding = candidate.finding
     named = [name for name in rule.key if name in fields] or list(fields)
@@ -270,7 +215,7 @@ def put(state: State, needs: tuple[Need, ...]) -> None:
         state[need.table].update(need.key if len(need.key) > 1 else need.key[0], {need.column: need.value})
 
 
-def _obstacle(scene: Scene, rule: Rule, run: Run, chosen: _Candidate) -> Obstacle:
+def _obstacle(scene: Scene, rule: Rule, run: Run, chosen: Candidate) -> Obstacle:
     finding = chosen.finding
     threshold = threshold_of(scene, finding.turn) if finding.turn is not None else None
     beyond = "it asks through state.sql, and what that read is not followed" if run.used_sql else ""
@@ -289,32 +234,5 @@ def _no_trace(scene: Scene, rule: Rule, run: Run, entity: Entity) -> Obstacle:
     if not entity.rows and not entity.naming:
         tables = sorted({find.table for find in run.notes.finds})
         told = f"no row of {', '.join(tables) or 'any table'} has or names {named}"
-        return replace(blank, stop="no row", reason=told + _elsewhen(scene, tables, entity))
+        return replace(blank, stop="no row", reason=told + elsewhen(scene, tables, entity))
     return replace(blank, stop="not reached", reason=f"it never came to {named}")
-
-
-def _elsewhen(scene: Scene, tables: list[str], entity: Entity) -> str:
-    """Return when rows of the entity were deleted before a tick, or are inserted after it."""
-    history = scene.run.history
-    for name in tables:
-        if len(history.keys[name]) > 1:
-            continue
-        for value in entity.values:
-            where, given = history.where(name, value)
-            found = history.fetch(
-                "SELECT min(v.valid_from), max(v.valid_to) FILTER (v.valid_to <= $step) "
-                f"FROM history.{quote(name)} v {where}",
-                {**given, "step": scene.step},
-            )
-            first, gone = found[0]
-            if first is not None and first > scene.step:
-                return f" yet: {_step(scene, first)} inserts it into {name}"
-            if gone is not None:
-                return f" any more: {_step(scene, gone)} deleted it from {name}"
-    return ""
-
-
-def _step(scene: Scene, step: int) -> str:
-    found = scene.run.history.fetch("SELECT kind, applied_at FROM steps WHERE step = $step", {"step": step})
-    kind, at = found[0] if found else ("base", None)
-    return f"step {step:,} ({kind}, {show_time(at)})" if at is not None else f"step {step:,}"

@@ -78,7 +78,6 @@ def traced(
     scene: Scene,
     rule: Rule | Invariant,
     watched: Callable[[Mapping[str, Any]], bool],
-    change: Callable[[Any], None] | None = None,
 ) -> Run:
     """Run a Python rule on a scene, with a clock that is followed where nothing in the rule stands against that.
 
@@ -86,30 +85,23 @@ def traced(
     ----------
     watched
         Says of a function's variables whether they are to be kept.
-    change
-        What to change of the state before.
     """
     quiet = not may_hide_errors(rule.function) and not may_hide_errors(getattr(rule, "each", None))
-    run = _traced(scene, rule, watched, change, followed=True) if quiet else None
+    run = _traced(scene, rule, watched, followed=True) if quiet else None
     if run is None or isinstance(run.error, TypeError):
-        run = _traced(scene, rule, watched, change, followed=False)
+        run = _traced(scene, rule, watched, followed=False)
     return run
 
 
 def _traced(
-    scene: Scene, rule: Rule | Invariant, watched: Callable[[Mapping[str, Any]], bool],
-    change: Callable[[Any], None] | None, *, followed: bool,
-) -> Run:  # fmt: skip
+    scene: Scene, rule: Rule | Invariant, watched: Callable[[Mapping[str, Any]], bool], *, followed: bool
+) -> Run:
     function: Any = rule.function
     clock = _NotingClock(scene.at) if followed else None
     with _connected(scene, NotedState) as state:
         tracer = Tracer(watched, getattr(getattr(function, "__code__", None), "co_filename", ""))
         run = Run(state, state.notes, tracer, getattr(inspect.unwrap(function), "__code__", None), clock)
         state.notes.place = tracer.place
-        if change is not None:
-            state.notes.muted += 1
-            change(state)
-            state.notes.muted -= 1
         state.now = now = scene.at if clock is None else clock.now()
         with guarded(), tracing(tracer):
             try:

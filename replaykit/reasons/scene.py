@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from replaykit.state import State
 from replaykit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     from replaykit.replayed import Replay
@@ -50,6 +50,20 @@ class Scene:
         if name not in self._known:
             self._known[name] = rows_at(self.run, name, self.step)
         return self._known[name]
+
+    def with_cells(self, cells: Collection[tuple[str, tuple[Any, ...], str, Any]]) -> Scene:
+        """Return this scene with some cells set: table, key, column and value of each.
+
+        Raises
+        ------
+        StateError
+            A value does not fit its column, or there is no such row.
+        """
+        state = self.state()
+        for table, key, column, value in cells:
+            state[table].update(key if len(key) > 1 else key[0], {column: value})
+        changed = {name: [(born, row) for _, row, born in state[name].numbered()] for name in {one[0] for one in cells}}
+        return replace(self, _known={**self._known, **changed})
 
     @contextmanager
     def workspace(self, state: State) -> Iterator[Workspace]:
