@@ -13,7 +13,7 @@ from replaykit import connection
 from replaykit.audit import unguarded
 from replaykit.declarations import Table
 from replaykit.engine import Engine
-from replaykit.errors import ReconcilerError
+from replaykit.errors import IsolationError, ReconcilerError
 from replaykit.global_order import last_place
 from replaykit.history import BOOKKEEPING, History
 from replaykit.inputs import base_rows
@@ -33,6 +33,7 @@ from replaykit.results import (
 )
 from replaykit.rollback import rolled_back
 from replaykit.state import State
+from replaykit.temporal import Failed, PutOff, fill
 from replaykit.workspace import RESERVED, Workspace
 
 if TYPE_CHECKING:
@@ -101,6 +102,20 @@ class Replaying:
     on_error: str
 
     def result(self) -> Replay:
+        """Replay, once more if SQL that was put off can't be answered at once, or if something raised before it was."""
+        failed: dict[int, str] = {}
+        while True:
+            self.put_off = PutOff.of(self, failed)
+            try:
+                return self._attempted()
+            except Failed as exc:
+                failed |= exc.reasons
+            except Exception as exc:  # at which tick a rule would have raised before is not known yet
+                if not self.put_off.numbers or isinstance(exc, IsolationError):
+                    raise
+                failed |= dict.fromkeys(self.put_off.numbers, "the replay raised")
+
+    def _attempted(self) -> Replay:
         """Replay inside the transaction, and gather what is kept after it."""
         self.state = State(
             self.reconciler.tables, self.reconciler.params, projected={p.table for p in self.reconciler.projections}
@@ -143,6 +158,7 @@ class Replaying:
                 self.actions == "apply", self.on_error, taken, [] if bulk else projected, self.progress,
             )  # fmt: skip
             engine.numbered = numbered
+            engine.ticker.put_off(self.put_off.numbers)
             workspace.follow(engine.pairs)
             if projected and not bulk:
                 engine.mark_projected(_taken_up(projected, instance, self.state.params))
@@ -151,6 +167,9 @@ class Replaying:
             else:
                 engine.flush()
                 engine.run()
+            ticks, said = self.put_off.answers(engine, instance)
+            if said:
+                fill(engine.ticker, said, ticks)
             return engine
         finally:
             workspace.close()
@@ -234,6 +253,7 @@ class Replaying:
             found=tuple(ticker.found or ()),
             checked=frozenset(ticker.checked),
             last_seq=last_place(self.plan, self.history) if self.actions == "recorded" else None,
+            evaluation=self.put_off.frame(),
             settings={"ticks": self.schedule, "actions": self.actions, "on_error": self.on_error},
         )
         return replace(run, metrics=with_measures(run))

@@ -12,11 +12,13 @@ from replaykit.clock import Clock, next_due, released
 from replaykit.errors import IsolationError, ReconcilerError, StateError, show_time
 from replaykit.outcomes import Emission, Episode, TickRecord
 from replaykit.reconciler import Invariant, Reconciler, Rule
+from replaykit.temporal.reading import in_order
 from replaykit.yielded import as_action, as_row, what_of
 
 if TYPE_CHECKING:
     from replaykit.sql import Statement
     from replaykit.state import State
+    from replaykit.temporal.ticks_table import Noted
     from replaykit.workspace import Workspace
 
 __all__ = ["Ticker"]
@@ -51,10 +53,14 @@ class Ticker:
         """Ticks whose invariants were evaluated one by one."""
         self.blind: list[tuple[str, int]] = []
         """Invariants that raised, and at which tick: nothing is known of them there."""
-        self._declared = reconciler.declared()
-        self._groups = _groups_of(self._declared)
-        self._rules = [(number, one) for number, one in enumerate(self._declared) if isinstance(one, Rule)]
-        self._invariants = [one for one in self._declared if isinstance(one, Invariant)]
+        self.noted: list[Noted] = []
+        """Every tick, or stretch of ticks, that was taken."""
+        self.failed_at: set[int] = set()
+        """Ticks at which some rule raised."""
+        tables = (*state.tables, "events")
+        self.declared = [in_order(one, tables) for one in reconciler.declared()]
+        self.groups = _groups_of(self.declared)
+        self.put_off(frozenset())
         self.together = reconciler.rules_fail_together
         self._state = state
         self._workspace = workspace
@@ -62,8 +68,16 @@ class Ticker:
         self._open: dict[tuple[str, tuple[Any, ...]], Episode] = {}
         self._every_tick: set[str] = set()
 
+    def put_off(self, numbers: frozenset[int]) -> None:
+        """Leave out the rules and invariants of these numbers: somebody else will answer for them."""
+        left = [(number, one) for number, one in enumerate(self.declared) if number not in numbers]
+        self._left = [number for number, _ in left]
+        self._rules = [(number, one) for number, one in left if isinstance(one, Rule)]
+        self._invariants = [one for _, one in left if isinstance(one, Invariant)]
+
     def tick(self, tick: int, at: datetime) -> list[Emission]:
         """Evaluate everything once."""
+        self.noted.append((tick, tick, self._state.step, at))
         emitted = self.decide(tick, at)
         self.check(tick, at)
         return emitted
@@ -79,6 +93,7 @@ class Ticker:
                 emitted += self._emission(number, declared, rows, tick, at)
         if failed and self.together:
             emitted = []
+            self.failed_at.add(tick)
         emitted.sort(key=lambda one: one.order)
         self.emissions += emitted
         self._record(tick, at, len(emitted))
@@ -110,7 +125,8 @@ class Ticker:
             The tick that comes next. With `until_action` that is the one after the first at which rules emitted, and
             what they emitted there: it is to be applied before any other tick.
         """
-        standing = [_Last(due=first) for _ in self._declared]
+        standing = [_Last(due=first if number in self._left else None) for number, _ in enumerate(self.declared)]
+        self.noted.append((first, last, self._state.step, time_of(first)))
         tick: int | None = first
         while tick is not None and tick <= last:
             at = time_of(tick)
@@ -147,7 +163,7 @@ class Ticker:
         answer.tick = tick - 1
 
     def _renew(self, number: int, answer: _Last, tick: int, at: datetime, time_of: Callable[[int], datetime]) -> None:
-        declared = self._declared[number]
+        declared = self.declared[number]
         rows, due = self._followed(declared, tick, at, time_of)
         answer.tick, answer.due = tick, due
         if isinstance(declared, Rule):
@@ -230,7 +246,7 @@ class Ticker:
         return [(0, row) for row in function(self._state, now) or ()]
 
     def _emission(self, number: int, rule: Rule, rows: Iterable[Any], tick: int, at: datetime) -> list[Emission]:
-        step, group = self._state.step, self._groups[number]
+        step, group = self._state.step, self.groups[number]
         return [
             Emission(tick, at, step, rule, (group, item, number, n), as_action(rule, row))
             for n, (item, row) in enumerate(rows)
