@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError, VerdictError, show_time
 from replaykit.moment import Moment
+from replaykit.questions import Questions
 from replaykit.replaying import Replaying
 from replaykit.window import Window, parse_time
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from replaykit.history import History
     from replaykit.inputs import Plan
     from replaykit.overview import Overview
-    from replaykit.reasons import Why, WhyNot
     from replaykit.reconciler import Reconciler
     from replaykit.recording import Recording
     from replaykit.swimlanes import Swimlanes
@@ -38,7 +38,7 @@ def _no_frame() -> pd.DataFrame:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Replay:
+class Replay(Questions):
     """What one replay found. A value: nothing in it runs the replay again."""
 
     recording: Recording
@@ -174,52 +174,6 @@ class Replay:
         clock = self.history.fetch("SELECT applied_at FROM steps WHERE step = $step", {"step": step})
         at = clock[0][0] if clock else self.plan.base.at
         return Moment(self.history, int(step or 0), at)
-
-    def why(self, action: Any) -> Why:
-        """Return why a rule emitted an action: the cells it decided on, and which steps had made them so.
-
-        The rule is run once more on the state of that tick, which the history gives back. Of each cell it is then tried
-        whether the rule would still emit the action without the write that made it so.
-
-        Parameters
-        ----------
-        action
-            A row of ``actions``, or its number.
-
-        Raises
-        ------
-        QueryError
-            There is no such action.
-        """
-        from replaykit.reasons import why
-
-        return why(self, action)
-
-    def why_not(self, kind: str, /, *, at: Any = None, window: Any = None, **fields: Any) -> WhyNot:
-        """Return what stopped each rule that could have emitted an action, since when, and by how much.
-
-        A rule in SQL is taken apart into its conditions; one in Python is run once more at that tick, traced over rows
-        that note what is read of them. Neither needs its author to do anything.
-
-        Parameters
-        ----------
-        kind
-            The kind of action.
-        at
-            The last tick at or before this time is asked about; the last of all by default.
-        window
-            A `Window`, or start and end: every tick of it at which the state had changed is asked about.
-        fields
-            What names the action: fields of the rule's key, or others.
-
-        Raises
-        ------
-        QueryError
-            No rule emits such a kind, no tick is there, or actions of that kind have no such field.
-        """
-        from replaykit.reasons import why_not
-
-        return why_not(self, kind, at, window, fields)
 
     def plot(self, *, bins: int = 60) -> Overview:
         """Return a picture of events, ticks, actions and violations over time, with a table that says the same.

@@ -1,0 +1,61 @@
+"""Questions: what a replay is asked afterwards, as methods of its result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from replaykit.reasons import Why, WhyNot
+    from replaykit.replayed import Replay
+
+__all__ = ["Questions"]
+
+
+class Questions:
+    """Asks a `Replay`, of which it is a part; nothing here runs the replay again."""
+
+    def why(self, action: Any) -> Why:
+        """Return why a rule emitted an action: the cells it decided on, and which steps had made them so.
+
+        The rule is run once more on the state of that tick, which the history gives back. Of each cell it is then tried
+        whether the rule would still emit the action without the write that made it so.
+
+        Parameters
+        ----------
+        action
+            A row of ``actions``, or its number.
+
+        Raises
+        ------
+        QueryError
+            There is no such action.
+        """
+        from replaykit.reasons import why
+
+        return why(cast("Replay", self), action)
+
+    def why_not(self, kind: str, /, *, at: Any = None, window: Any = None, **fields: Any) -> WhyNot:
+        """Return what stopped each rule that could have emitted an action, since when, and by how much.
+
+        A rule in SQL is taken apart into its conditions; one in Python is run once more at that tick, traced over rows
+        that note what is read of them. Neither needs its author to do anything.
+
+        Parameters
+        ----------
+        kind
+            The kind of action.
+        at
+            The last tick at or before this time is asked about; the last of all by default.
+        window
+            A `Window`, or start and end: every tick of it at which the state had changed is asked about.
+        fields
+            What names the action: fields of the rule's key, or others.
+
+        Raises
+        ------
+        QueryError
+            No rule emits such a kind, no tick is there, or actions of that kind have no such field.
+        """
+        from replaykit.reasons import why_not
+
+        return why_not(cast("Replay", self), kind, at, window, fields)
