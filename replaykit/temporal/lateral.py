@@ -112,7 +112,8 @@ def _keyed(tree: Any, names: Mapping[str, str], outputs: list[str]) -> tuple[lis
         ends.append((True, f"k{len(ends)}"))
     if born is None:
         ends += [(False, name) for name in called]
-        if limited:
+        breaks = places
+    if limited:
         order = tree.args.get("order") or exp.Order(expressions=[])
         tree.set("order", exp.Order(expressions=[*order.expressions, *(exp.Ordered(this=one) for one in breaks)]))
     else:
