@@ -107,6 +107,7 @@ def _keyed(tree: Any, names: Mapping[str, str], outputs: list[str]) -> tuple[lis
     breaks = [
         exp.column(exp.to_identifier(BORN), table=exp.to_identifier(alias, quoted=True)) for alias, _ in born or ()
     ]
+    places: list[Any] = [exp.Literal.number(n + 1) for n in range(len(outputs))]
     for column in breaks:
         tree.append("expressions", exp.alias_(column.copy(), f"k{len(ends)}", quoted=True))
         ends.append((True, f"k{len(ends)}"))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Conditions", "Membership", "check_select", "conjuncts", "flat", "group_of", "has_window", "is_grouped",
-    "is_inside", "is_simple", "may_be_missing", "membership", "number_of", "of_output", "ordered_by", "ordering", "outputs_of",
-    "per_tick", "reaches", "with_names", "with_of",
+    "is_inside", "is_simple", "may_be_missing", "membership", "number_of", "of_output", "ordered_by", "ordering",
+    "outputs_of", "per_tick", "reaches", "with_names", "with_of",
 ]  # fmt: skip
 
 _UNKNOWN = (
