@@ -117,6 +117,8 @@ def _types(table: StateTable) -> Mapping[str, tuple[str, str]]:
 
 def same(one: Any, other: Any) -> bool:
     """Return whether two values are the same in a result: NaN is like NaN, and True is not 1."""
+    if type(one) is type(other) and type(one) in (str, int):
+        return bool(one == other)
     one, other = plain(one), plain(other)
     if isinstance(one, bool) != isinstance(other, bool):
         return False

@@ -54,7 +54,9 @@ def let_through(select: Select, equal: Mapping[str, Any], limit: int | None = No
     places = [source.place for source in select.sources.values()]
     order = f" ORDER BY {', '.join(places)}" if places else ""
     end = order if limit is None or equal else f"{order} LIMIT {limit}"
-    rows = select.ask([*equal, *places] or ["1"], where=_conditions(select), end=end)
+    # What came out of a query as text or a whole number is equal to the same in it; the rest is compared below.
+    same_there = [f"{text} = {select.bench.bind(value)}" for text, value in equal.items() if type(value) in (str, int)]
+    rows = select.ask([*equal, *places] or ["1"], where=[*_conditions(select), *same_there], end=end)
     found: list[Combo] = [
         dict(zip(select.sources, row[len(equal) :], strict=False))
         for row in rows

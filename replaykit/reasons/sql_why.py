@@ -13,12 +13,13 @@ from replaykit.reasons.sql_subqueries import Existence, bound, existence_in, inn
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from replaykit.declarations import Invariant, Rule
     from replaykit.reasons.scene import Scene
     from replaykit.reasons.sql_selects import Combo, Conjunct
     from replaykit.reasons.values import Cell
+    from replaykit.rows import Row
     from replaykit.sql import Statement
 
 __all__ = ["read_statement", "sql_cells", "sql_grounds", "wanted_of"]
@@ -51,26 +52,25 @@ def sql_grounds(scene: Scene, rule: Rule | Invariant, row: Mapping[str, Any]) ->
         return (), "it is not written in SQL"
     with bench(scene, rule.statement) as held:
         try:
-            tree, _ = read_statement(held, rule.statement)
+            tree = read_statement(held, rule.statement, held.named(rule.statement))
             cells = _cells_of(held, tree, row)
         except CannotSplitError as exc:
             return (), f"its SQL can't be split: {exc}"
     return (tuple(cells), "") if cells is not None else ((), "at this tick it gives no such row")
 
 
-def read_statement(held: Bench, statement: Statement) -> tuple[Any, list[tuple[Any, ...]]]:
-    """Return a statement's tree and its rows.
+def read_statement(held: Bench, statement: Statement, rows: Sequence[Row]) -> Any:
+    """Return the tree of a statement that gives these rows.
 
     Raises
     ------
     CannotSplitError
-        It doesn't run, can't be read, or as read gives other rows.
+        It can't be read, or as read it gives other rows.
     """
-    given = [tuple(row.values()) for row in held.named(statement)]
     tree = qualified(held, statement.text)
-    if sorted(map(repr, held.ask(written(tree)))) != sorted(map(repr, given)):
+    if sorted(map(repr, held.ask(written(tree)))) != sorted(repr(tuple(row.values())) for row in rows):
         raise CannotSplitError("it reads in more than one way")
-    return tree, given
+    return tree
 
 
 def wanted_of(select: Select, names: list[str], row: Mapping[str, Any]) -> dict[int, Any] | None:

@@ -22,7 +22,7 @@ from replaykit.reasons.sql_why import read_statement, wanted_of
 from replaykit.rows import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from replaykit.declarations import Rule
     from replaykit.reasons.conditions import Condition
@@ -34,6 +34,7 @@ __all__ = ["sql_conditions", "sql_obstacle"]
 
 _ANCHORS = 20
 _DEPTH = 3
+_WHOLE = frozenset(["TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT"])
 
 
 def sql_obstacle(scene: Scene, rule: Rule, fields: Mapping[str, Any]) -> Obstacle:
@@ -62,9 +63,9 @@ def _answer(scene: Scene, rule: Rule, fields: Mapping[str, Any]) -> Answer:
     with bench(scene, rule.statement) as held:
         try:
             rows = held.named(rule.statement)
-            if any(_matches(row, fields) for row in rows):
+            if rows and _is_among(rows, fields):
                 return Answer("emitted", "nothing stopped it")
-            tree, _ = read_statement(held, rule.statement)
+            tree = read_statement(held, rule.statement, rows)
             return _of_tree(held, tree, fields)
         except CannotSplitError as exc:
             return Answer("unknown", "its SQL can't be split into conditions", beyond=str(exc))
@@ -77,9 +78,12 @@ def _plain(name: str, value: Any) -> Any:
         raise QueryError(f"Field {name!r} = {excerpt(value)} can't be looked for: {exc}.") from exc
 
 
-def _matches(row: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
-    known = {name.lower(): value for name, value in row.items()}
-    return all(name.lower() in known and same(known[name.lower()], value) for name, value in fields.items())
+def _is_among(rows: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> bool:
+    names = {name.lower(): name for name in rows[0]}
+    if any(name.lower() not in names for name in fields):
+        return False
+    wanted = [(names[name.lower()], value) for name, value in fields.items()]
+    return any(all(same(row[name], value) for name, value in wanted) for row in rows)
 
 
 def _of_tree(held: Bench, tree: Any, fields: Mapping[str, Any]) -> Answer:
@@ -217,9 +221,25 @@ class _Fields:
         """Return the rows of a source that give what is asked, in order, at most 20."""
         outputs = [written(self._select.output(place)) for place in expected]
         place = self._select.sources[alias].place
-        rows = self._select.ask([place, *outputs], strict=frozenset([alias]), among=[alias], end=f" ORDER BY {place}")
+        rows = self._select.ask(
+            [place, *outputs], where=self._plainly(alias, expected), strict=frozenset([alias]), among=[alias],
+            end=f" ORDER BY {place}",
+        )  # fmt: skip
         fitting = (row[0] for row in rows if all(map(same, row[1:], expected.values())))
         return list(islice(fitting, _ANCHORS))
+
+    def _plainly(self, alias: str, expected: Mapping[int, Any]) -> list[str]:
+        """Return conditions for those columns that can be compared with what is asked for as they are."""
+        bench_, table = self._select.bench, self._select.sources[alias].table
+        found = []
+        for place, value in expected.items():
+            output = self._select.output(place)
+            if table is None or not _is_column(output):
+                continue
+            stored = bench_.storage(table, output.name).upper()
+            if (stored == "VARCHAR" and type(value) is str) or (stored in _WHOLE and type(value) is int):
+                found.append(f"{written(output)} = {bench_.bind(value)}")
+        return found
 
     def others(self, combo: Combo, strict: frozenset[str]) -> Answer | None:
         """Return that the combination that is let through gives other values than asked for."""

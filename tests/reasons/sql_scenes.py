@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 
 import replaykit as rk
 from replaykit.reasons.scene import scene_at
@@ -15,36 +16,44 @@ def after(seconds):
     return T0 + timedelta(seconds=seconds)
 
 
+TABLES = {
+    "jobs": rk.Table(key="id", status="VARCHAR", worker="VARCHAR", n="BIGINT", seen="TIMESTAMP", done="BOOLEAN"),
+    "workers": rk.Table(key="id", alive="BOOLEAN"),
+}
+JOBS = [
+    (1, "jobs", {"id": "a", "status": "open", "worker": "w", "n": 1, "seen": after(0).isoformat(), "done": False}),
+    (2, "jobs", {"id": "b", "status": "open", "worker": "x", "n": 5, "seen": after(10).isoformat()}),
+    (3, "workers", {"id": "w", "alive": True}),
+    (3, "workers", {"id": "v", "alive": False}),
+]
+
+
 def town(tables, rule, *, key, params=None, invariant=False):
-    """Return a reconciler with one SQL rule; each event puts the row it carries, or drops it."""
+    """Return a reconciler with one SQL rule, or an invariant."""
     made = rk.Reconciler("town", tables, params=params or {})
-
-    @made.apply("put", "drop")
-    def put(state, event):
-        table = state[event.payload["table"]]
-        row = event.payload["row"]
-        if event.kind == "drop":
-            table.delete(tuple(row) if len(row) > 1 else row[0])
-        else:
-            table.upsert(row)
-
     (made.invariant if invariant else made.rule)("asked", rule, key=key)
     return made
 
 
-def replayed(reconciler, rows, *, ticks="end", end=60, snapshot=None):
-    """Return a run over ``(second, table, row)`` puts, in order."""
-    events = [
-        {"at": after(at), "kind": "drop" if isinstance(row, list) else "put", "data": {"table": table, "row": row}}
-        for at, table, row in rows
-    ] + [{"at": after(end + 1), "kind": "end", "data": {}}]
-    recording = rk.load(
-        events, time="at", kind="kind", id=False, payload="data",
-        snapshots=[rk.Snapshot(snapshot, at=T0 - timedelta(seconds=1))] if snapshot else [],
-        keys={name: list(table.key) for name, table in reconciler.tables.items()} if snapshot else {},
-    )  # fmt: skip
-    reconciler.ignore("end")
-    return rk.replay(recording, reconciler, rk.Window(T0, after(end)), ticks=ticks)
+@cache
+def seconds(*moments):
+    """Return a recording of one event at each of some moments."""
+    events = [{"at": after(moment), "kind": "second", "data": {"at": moment}} for moment in moments]
+    return rk.load(events, time="at", kind="kind", id=False, payload="data")
+
+
+def replayed(reconciler, rows, *, ticks="end", end=60):
+    """Return a run in which each second puts its rows ``(second, table, row)``; a key in a list is dropped."""
+    made = reconciler.copy()
+
+    @made.apply("second")
+    def put(state, event):
+        for at, table, row in rows:
+            if at == event.payload["at"]:
+                state[table].delete(row[0]) if isinstance(row, list) else state[table].upsert(row)
+
+    recording = seconds(*sorted({0, end + 1, *(at for at, _, _ in rows)}))
+    return rk.replay(recording, made, rk.Window(T0, after(end)), ticks=ticks)
 
 
 def asked(run, **when):
