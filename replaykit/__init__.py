@@ -60,6 +60,7 @@ from replaykit.replayed import Replay
 from replaykit.snapshot import RecordedSnapshot, Snapshot
 from replaykit.sources import Log, load, per_kind, sqlite
 from replaykit.state import State
+from replaykit.touched import Touched
 from replaykit.verdict import Verdict
 from replaykit.verification import Verification, verify
 from replaykit.window import Window
@@ -96,6 +97,7 @@ __all__ = [
     "StateError",
     "Table",
     "TablesDiff",
+    "Touched",
     "Verdict",
     "VerdictError",
     "Verification",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from replaykit.causes import cause_text
 from replaykit.display import brief, count, is_empty, note_html, show_value, table_html
 from replaykit.errors import QueryError, excerpt, show_time
+from replaykit.known import like, listed, nearest_keys
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
@@ -91,7 +92,10 @@ def blame(moment: Moment, table: str, key: Any, column: str) -> Blame:
     """
     history = moment.history
     if column not in history.columns(table):
-        raise QueryError(f"Table {table!r} has no column {excerpt(column)}; it has {list(history.columns(table))}.")
+        raise QueryError(
+            f"Table {table!r} has no column {excerpt(column)}; it has {listed(history.columns(table))}."
+            f"{like(column, history.columns(table))}"
+        )
     versions = _versions(history, table, key, column, moment.step)
     live = [one for one in versions if one.end is None or one.end > moment.step]
     if not live:
@@ -150,7 +154,7 @@ def _missing(history: History, table: str, key: Any, moment: Moment, versions: l
     later = history.fetch(f"SELECT min(v.valid_from) FROM history.{quote(table)} v {where}", parameters)[0][0]
     if later is not None:
         return f"{told}: step {later} is the first that inserts it; ask from then on."
-    return f"{told}, nor at any other; its key is {list(history.keys[table])}."
+    return f"{told}, nor at any other; its key is {list(history.keys[table])}, {nearest_keys(history, table, key)}."
 
 
 def _values(changed: list[_Version]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.lifelines import key_text, lifelines, numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import pandas as pd
 
@@ -66,8 +66,16 @@ def lives_between(history: History, first: int, last: int, tables: Iterable[str]
     return lifelines(history, int(first), int(last), chosen)
 
 
-def changes_of(history: History, lives: Mapping[str, Lifelines]) -> pd.DataFrame:
-    """Return the changes in lifelines of one table or more, with the columns and in the order of `churn`."""
+def changes_of(
+    history: History, lives: Mapping[str, Lifelines], steps_only: Collection[int] | None = None
+) -> pd.DataFrame:
+    """Return the changes in lifelines of one table or more, with the columns and in the order of `churn`.
+
+    Parameters
+    ----------
+    steps_only
+        Only the changes that these steps made; None is all.
+    """
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -78,6 +86,8 @@ def changes_of(history: History, lives: Mapping[str, Lifelines]) -> pd.DataFrame
     parts = [part for name, one in lives.items() for part in _parts(history, name, one, order_of[name])]
     step, number, place, order = (np.concatenate([part.pop(0) for part in parts]) for _ in range(4))
     sorting = np.lexsort((order, place, number, step))
+    if steps_only is not None:
+        sorting = sorting[np.isin(step[sorting], list(steps_only))]
     texts = [pa.chunked_array([part[n] for part in parts], pa.large_string()) for n in range(6)]
     kept = np.concatenate([part[6] for part in parts])
     steps = step[sorting]

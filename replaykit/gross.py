@@ -42,8 +42,8 @@ class GrossDiff:
     """What was undone again: ``table``, ``key``, ``column``, ``what``, ``changes`` (how many), ``value``.
 
     ``changed and came back``: a cell that is what it was, ``value``. ``came and went``: a row inserted and deleted
-    again; ``went and came back``: one deleted and inserted again, whatever it holds now; both without a column, with all changes
-    of the row. In the order of tables, of insertion, and of columns."""
+    again; ``went and came back``: one deleted and inserted again, whatever it holds now. Both have no column, and count
+    all changes of their row. In the order of tables, of insertion, and of columns."""
     tables: pd.DataFrame
     """One row for each table that changed: ``table``, ``changes`` (of cells), ``cells`` (changed), ``inserted`` and
     ``deleted`` (times), ``cells_back``, ``rows_gone`` and ``rows_back``: how many are in `churned`, by ``what``."""
@@ -120,7 +120,7 @@ class _Undone:
         self._row = lives.row[self._starts]
         self._rows = int(self._row.max()) + 1
         self._sets = [self._by_life(lives.sets(number)) for number in range(len(columns))]
-        self.counts = dict.fromkeys(_COUNTS, 0) | {
+        self.counts: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {
             "table": name,
             "changes": int(sum(map(np.sum, self._sets))),
             "cells": sum(len(np.unique(self._row[changes > 0])) for changes in self._sets),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from replaykit.state import Change, StateTable
+    from replaykit.touched import Touched
 
 __all__ = ["BOOKKEEPING", "History"]
 
@@ -191,13 +192,21 @@ class History:
         """Return the step of an event's last application; a QueryError if it was not applied."""
         found = self.fetch("SELECT max(step) FROM steps WHERE event_id = $id", {"id": str(event)})
         if found[0][0] is None:
-            raise QueryError(f"This replay applied no event {excerpt(event)}; see run.steps for those it did.")
+            from replaykit.known import nearest_events
+
+            raise QueryError(
+                f"This replay applied no event {excerpt(event)}; {nearest_events(self, event)}. See run.steps for all."
+            )
         return int(found[0][0])
 
     def check_table(self, name: str) -> str:
         """Return `name` if it is a state table; otherwise raise a QueryError that lists them."""
         if name not in self.keys:
-            raise QueryError(f"There is no state table {excerpt(name)}; the tables are {list(self.keys)}.")
+            from replaykit.known import like, listed
+
+            raise QueryError(
+                f"There is no state table {excerpt(name)}; the tables are {listed(self.keys)}.{like(name, self.keys)}"
+            )
         return name
 
     def columns(self, name: str) -> Mapping[str, str]:
@@ -228,8 +237,19 @@ class History:
             parameters,
         )
         if key is not None and rows.empty:
-            raise QueryError(f"Table {table!r} never held a row {excerpt(key)}; its key is {list(self.keys[table])}.")
+            from replaykit.known import nearest_keys
+
+            raise QueryError(
+                f"Table {table!r} never held a row {excerpt(key)}; its key is {list(self.keys[table])}, "
+                f"{nearest_keys(self, table, key)}."
+            )
         return rows
+
+    def touched(self, *, event: str | None = None, step: int | None = None, action: int | None = None) -> Touched:
+        """Return everything one event, step or applied action changed; see `replaykit.touched`."""
+        from replaykit.touched import touched
+
+        return touched(self, event=event, step=step, action=action)
 
     def where(self, table: str, key: Any) -> tuple[str, dict[str, Any]]:
         """Return the condition on ``v`` that is true for one row's versions, and its parameters."""

@@ -13,7 +13,7 @@ from replaykit.history import BOOKKEEPING
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["Lifelines", "distinct", "key_text", "lifelines", "numbered"]
+__all__ = ["Lifelines", "distinct", "key_text", "lifelines", "numbered", "written_at"]
 
 
 @dataclass(frozen=True)
@@ -129,14 +129,22 @@ def distinct(one: pa.Array, other: pa.Array) -> Flags:
     return found
 
 
-def lifelines(history: History, first: int, last: int, names: Iterable[str]) -> dict[str, Lifelines]:
-    """Return the lifelines of these tables between two steps; a table without any is not there."""
+def lifelines(
+    history: History, first: int, last: int, names: Iterable[str], touching: Sequence[int] | None = None
+) -> dict[str, Lifelines]:
+    """Return the lifelines of these tables between two steps; a table without any is not there.
+
+    Parameters
+    ----------
+    touching
+        Only rows whose keys some of these steps wrote or deleted; None is all.
+    """
     import numpy as np
 
     listed = list(names)
     if not listed:
         return {}
-    parts = [_versions(history, name, number, first, last) for number, name in enumerate(listed)]
+    parts = [_versions(history, name, number, first, last, touching) for number, name in enumerate(listed)]
     rows = history.arrow(" UNION ALL ".join(parts)).combine_chunks()
     tables = rows["n"].to_numpy()
     found = {}
@@ -147,6 +155,7 @@ def lifelines(history: History, first: int, last: int, names: Iterable[str]) -> 
     return found
 
 
+_APART = 8
 _SIGNED_ZERO = ("DOUBLE", "FLOAT", "REAL")
 """Types with two texts for one number: 0.0 and -0.0."""
 
@@ -155,7 +164,7 @@ def _rough(history: History, name: str) -> list[int]:
     return [number for number, type in enumerate(history.columns(name).values()) if type.upper() in _SIGNED_ZERO]
 
 
-def _versions(history: History, name: str, number: int, first: int, last: int) -> str:
+def _versions(history: History, name: str, number: int, first: int, last: int, touching: Sequence[int] | None) -> str:
     """Return the query for the versions of one table, their cells as one list of texts."""
     texts = [f"CAST(v.c{column} AS VARCHAR)" for column in range(len(history.columns(name)))]
     texts += [f"CAST(v.c{column} + 0.0 AS VARCHAR)" for column in _rough(history, name)]
@@ -164,8 +173,28 @@ def _versions(history: History, name: str, number: int, first: int, last: int) -
         f"SELECT {number} AS n, v.change, v.born, v.valid_from, coalesce(v.valid_to, -1) AS valid_to, "
         f"{key_text(history, name)} AS key, [{', '.join(texts)}] AS cells FROM {numbered(history, name)} v "
         f"WHERE v.valid_from <= {last} AND (v.valid_to > {first} OR v.valid_to IS NULL) "
-        f"AND (v.valid_from > {first} OR v.valid_to <= {last})"
+        f"AND (v.valid_from > {first} OR v.valid_to <= {last}){_only(history, name, touching)}"
     )
+
+
+def _only(history: History, name: str, touching: Sequence[int] | None) -> str:
+    """Return the condition that a version's key is one that some of these steps wrote or deleted."""
+    if touching is None:
+        return ""
+    columns = list(history.columns(name))
+    keys = [columns.index(key) for key in history.keys[name]]
+    mine, theirs = (", ".join(f"{one}.c{key}" for key in keys) for one in ("v", "w"))
+    found = written_at(
+        f"SELECT {f'({theirs})' if len(keys) > 1 else theirs} FROM {numbered(history, name)} w", touching
+    )
+    return f" AND {f'({mine})' if len(keys) > 1 else mine} IN ({found})"
+
+
+def written_at(query: str, steps: Sequence[int]) -> str:
+    """Return a query over versions for those that some of these steps wrote or ended, twice where both did."""
+    # The engine skips pieces of a table for one step, and not for a list of them.
+    meant = [f"= {step}" for step in steps] if len(steps) <= _APART else [f"IN ({', '.join(map(str, steps))})"]
+    return " UNION ALL ".join(f"{query} WHERE {end} {one}" for one in meant for end in ("valid_from", "valid_to"))
 
 
 def _sorted(history: History, name: str, rows: pa.Table, first: int, last: int) -> Lifelines:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import show_time
+from replaykit.errors import QueryError, show_time
 from replaykit.tables import LazyTables
+from replaykit.window import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
     from replaykit.blame import Blame
     from replaykit.history import History
+    from replaykit.replayed import Replay
 
-__all__ = ["Moment"]
+__all__ = ["Moment", "moment_at", "reach_of_time"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -61,3 +63,47 @@ class Moment:
     def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
         """Run one SELECT over the state tables as of this moment; ``history.<table>`` and ``steps`` are there too."""
         return self.history.ask(query, {**(params or {}), **named}, step=self.step)
+
+
+def moment_at(run: Replay, time: Any = None, *, step: int | None = None, event: str | None = None) -> Moment:
+    """Return a moment of a replay by a time, a step or an event; see `Replay.at`.
+
+    Raises
+    ------
+    QueryError
+        None or several were given, or this replay has no such step or event, or does not reach that time.
+    """
+    if [time, step, event].count(None) != 2:
+        raise QueryError("at() takes exactly one of a time, step= and event=.")
+    if time is not None:
+        step = _step_at(run, parse_time(time, what="at", span=run.plan.span))
+    elif event is not None:
+        step = run.history.step_of(event)
+    if not 0 <= int(step or 0) <= run.after_step:
+        raise QueryError(f"There is no step {step}; this replay has steps 0 (the base) to {run.after_step}.")
+    clock = run.history.fetch("SELECT applied_at FROM steps WHERE step = $step", {"step": step})
+    return Moment(run.history, int(step or 0), clock[0][0] if clock else run.plan.base.at)
+
+
+def _step_at(run: Replay, time: datetime) -> int:
+    """Return the last step applied at or before a time that the replay reaches."""
+    start, end = run.window.bounds()
+    if not start <= time <= end:
+        start, end = reach_of_time(run)
+    if not start <= time <= end:
+        side = "before this replay's first moment" if time < start else "behind this replay's last moment"
+        raise QueryError(
+            f"{show_time(time)} is {side}: it goes from {show_time(start)} to {show_time(end)}, steps 0 (the base) to "
+            f"{run.after_step:,}. Replay another window to see more."
+        )
+    return run.history.step_at(time)
+
+
+def reach_of_time(run: Replay) -> tuple[datetime, datetime]:
+    """Return the first and the last time a replay knows a state of: of its base, its window and its steps."""
+    start, end = run.window.bounds()
+    ((first, last),) = run.history.fetch("SELECT min(applied_at), max(applied_at) FROM steps")
+    return (
+        min(one for one in (start, first, run.plan.base.at) if one is not None),
+        max(one for one in (end, last) if one is not None),
+    )

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from replaykit.errors import QueryError, VerdictError, show_time
-from replaykit.moment import Moment
+from replaykit.errors import VerdictError, show_time
+from replaykit.moment import Moment, moment_at
 from replaykit.questions import Questions
 from replaykit.replaying import Replaying
-from replaykit.window import Window, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from replaykit.swimlanes import Swimlanes
     from replaykit.verdict import Verdict
     from replaykit.violations import Violations
+    from replaykit.window import Window
 
 __all__ = ["Replay"]
 
@@ -152,7 +152,8 @@ class Replay(Questions):
         Parameters
         ----------
         time
-            The state after all steps with ``applied_at <= time``.
+            The state after all steps with ``applied_at <= time``: from the base, the first step or the window's start
+            to the window's end or the last step.
         step
             The state after this step; 0 is the base.
         event
@@ -161,19 +162,9 @@ class Replay(Questions):
         Raises
         ------
         QueryError
-            None or several were given, or this replay has no such step or event.
+            None or several were given, this replay has no such step or event, or does not reach that time.
         """
-        if [time, step, event].count(None) != 2:
-            raise QueryError("at() takes exactly one of a time, step= and event=.")
-        if time is not None:
-            step = self.history.step_at(parse_time(time, what="at", span=self.plan.span))
-        elif event is not None:
-            step = self.history.step_of(event)
-        if not 0 <= int(step or 0) <= self.after_step:
-            raise QueryError(f"There is no step {step}; this replay has steps 0 (the base) to {self.after_step}.")
-        clock = self.history.fetch("SELECT applied_at FROM steps WHERE step = $step", {"step": step})
-        at = clock[0][0] if clock else self.plan.base.at
-        return Moment(self.history, int(step or 0), at)
+        return moment_at(self, time, step=step, event=event)
 
     def plot(self, *, bins: int = 60) -> Overview:
         """Return a picture of events, ticks, actions and violations over time, with a table that says the same.

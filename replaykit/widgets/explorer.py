@@ -239,8 +239,8 @@ class Explorer:
             if focus.event is not None or focus.time is not None:
                 return (self.run.at(event=focus.event) if focus.event is not None else self.run.at(focus.time)).step
         except QueryError:
-            if focus.event is not None and focus.time is not None:
-                return self.run.at(focus.time).step
+            if focus.time is not None:
+                return self.run.history.step_at(focus.time)
         return self.choice.step
 
     def refresh(self) -> None:

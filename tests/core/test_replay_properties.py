@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from unittest import mock
 
 import pandas as pd
+import pytest
 from building import after, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replaykit import folding
 from replaykit.declarations import Table
-from replaykit.errors import StateError
+from replaykit.errors import QueryError, StateError
 from replaykit.reconciler import Reconciler
 from replaykit.replay import replay
 from replaykit.snapshot import Snapshot
@@ -305,7 +306,8 @@ def test_every_way_of_naming_a_moment_gives_the_same_state(events, seed):
                 assert run.at(event=f"e{step}").step == step
                 last = max(n for n, event in enumerate(events, 1) if event[0] <= events[step - 1][0])
                 assert run.at(after(events[step - 1][0])).step == last
-        assert run.at(after(-10)).step == 0
+        with pytest.raises(QueryError, match="before this replay's first moment"):
+            run.at(after(-10))
 
     assert run.digest == again.digest
     for frame in ("actions", "violations", "problems", "metrics"):
