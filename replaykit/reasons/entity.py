@@ -32,7 +32,7 @@ class Entity:
         return any(self.level(value) < 4 for value in variables.values())
 
     def level(self, value: Any) -> int:
-        """Return 0 for one of its rows, 1 for a row that names it, 2 for a value that does, 4 for none of these."""
+        """Return 0 for one of its rows, 1 for a row that names it, 2 for such a value, 3 for what holds a row, or 4."""
         kind = type(value)
         if kind is str:
             return 2 if value in self.values else 4
@@ -40,7 +40,7 @@ class Entity:
             row = (value._rk_table, value._rk_key)
             return 0 if row in self.rows else 1 if row in self.naming else 4
         if isinstance(value, (tuple, list)) and len(value) <= _INSIDE:
-            return min((self.level(one) for one in value if not isinstance(one, (tuple, list))), default=4)
+            return 3 if any(self.level(one) < 2 for one in value if not isinstance(one, (tuple, list))) else 4
         return 4
 
 
@@ -55,14 +55,20 @@ def entity_of(rule: Rule, fields: Mapping[str, Any], state: State, looked_at: It
     named = [name for name in rule.key if name in fields and fields[name] not in (None, "")]
     chosen = named or [name for name in fields if fields[name] not in (None, "")]
     entity = Entity(tuple(fields[name] for name in chosen))
-    for name in sorted(set(looked_at)):
+    _take_rows(entity, state, set(looked_at))
+    if not entity.rows and not entity.naming:
+        _take_rows(entity, state, set(state.tables))
+    return entity
+
+
+def _take_rows(entity: Entity, state: State, tables: set[str]) -> None:
+    for name in sorted(tables):
         table = state.tables[name]
         for key, row in table._rows.items():
             if any(part in entity.values for part in (key if isinstance(key, tuple) else (key,))):
                 entity.rows.add((name, key))
             elif any(one in entity.values for one in _scalars(row)):
                 entity.naming.add((name, key))
-    return entity
 
 
 def _scalars(row: Any) -> Iterator[Any]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replaykit.reasons.chains import body_of_log
-from replaykit.reasons.needs import need_for
+from replaykit.reasons.needs import Examples, need_for
 from replaykit.reasons.syntax import place_name
 from replaykit.reasons.tracing import Tracer, tracing
-from replaykit.reasons.values import Cell, amount
+from replaykit.reasons.wording import bare, cell, shown, text, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from replaykit.reasons.notes import Read
     from replaykit.reasons.running import Run, Turn
     from replaykit.reasons.tracing import FrameLog
-    from replaykit.reasons.values import Need
+    from replaykit.reasons.values import Cell, Need
 
 __all__ = ["Explainer", "Finding"]
 
@@ -60,8 +60,9 @@ class Scope(NamedTuple):
 class Explainer:
     """Explains conditions of one traced run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, fields: Mapping[str, Any] | None = None) -> None:
         self._run = run
+        self._fields = fields or {}
 
     def explain(self, expression: ast.expr, wanted: bool, scope: Scope, depth: int = 0) -> list[Finding]:
         """Return the parts of a condition that stood against its being `wanted`; one of them turned would do.
@@ -192,7 +193,7 @@ class Explainer:
             if (function == "any") is not wanted or len(found) >= _FEW:
                 break
         if not elements:
-            return [replace(self._leaf(generator, wanted, scope), reason=f"{_text(generator)} gave nothing")]
+            return [replace(self._leaf(generator, wanted, scope), reason=f"{text(generator)} gave nothing")]
         return found
 
     def _elements(self, generator: ast.GeneratorExp, scope: Scope) -> list[dict[str, Any]]:
@@ -244,11 +245,15 @@ class Explainer:
         del notes.reads[reads:]
         behind = made or self._behind(expression, values, scope)
         turn = clock.compared[-1] if clock is not None and len(clock.compared) > turns else None
-        need = None if turn is not None else need_for(expression, wanted, values, behind, self._run.state)
+        need = (
+            None
+            if turn is not None
+            else need_for(expression, wanted, values, behind, Examples(self._run.state, self._fields))
+        )
         where = place_name(scope.log.code.co_filename, expression.lineno)
-        cells = tuple(_cell(one, where, _text(expression)) for one in dict.fromkeys(map(_bare, behind)))
-        reason = f"{_text(expression)} was {not wanted}" + _shown(operands, values)
-        return Finding(where, _text(expression), reason, cells, (need,) if need is not None else (), turn, wanted)
+        cells = tuple(cell(one, where, text(expression)) for one in dict.fromkeys(map(bare, behind)))
+        reason = f"{text(expression)} was {not wanted}" + shown(operands, values)
+        return Finding(where, text(expression), reason, cells, (need,) if need is not None else (), turn, wanted)
 
     def _operand(self, operand: ast.expr, scope: Scope) -> Any:
         value = self.value(operand, scope)
@@ -262,50 +267,14 @@ class Explainer:
             return [one for one in found if one.value == values[0]] or found[:_FEW]
         return found
 
-    def _reads_behind(self, expression: ast.expr, scope: Scope) -> list[Read]:
+    def _reads_behind(self, expression: ast.expr, scope: Scope, depth: int = 0) -> list[Read]:
         """Return what was read where the variables of an expression were made, in the same call."""
         found: list[Read] = []
         for name in [one.id for one in ast.walk(expression) if isinstance(one, ast.Name)]:
-            made = self._assigned(name, scope)
-            if made is None or hasattr(builtins, name):
+            made = None if hasattr(builtins, name) or depth > _DEEPEST else self._assigned(name, scope)
+            if made is None:
                 continue
-            place = made[1].number
-            found += [read for read in self._run.notes.reads if _within(read.place, scope.log, place)]
+            number = made[1].number
+            found += [read for read in self._run.notes.reads if within(read.place, scope.log, number)]
+            found += self._reads_behind(made[0], made[1], depth + 1)
         return found
-
-
-def _within(place: Any, log: FrameLog, number: int) -> bool:
-    """Return whether a place is a line of a call, or in a call made there."""
-    while place is not None:
-        if place.log is log:
-            return bool(place.number == number)
-        place = place.log.called_from(place.number)
-    return False
-
-
-def _bare(read: Read) -> tuple[str, Any, str, Any]:
-    return (read.table, read.key, read.column, _hashable(read.value))
-
-
-def _hashable(value: Any) -> Any:
-    return value
-
-
-def _cell(read: tuple[str, Any, str, Any], where: str, source: str) -> Cell:
-    table, key, column, value = read
-    return Cell(table, key if isinstance(key, tuple) else (key,), column, value, f"{where}: {source}")
-
-
-def _text(expression: ast.expr) -> str:
-    return ast.unparse(expression)
-
-
-def _shown(operands: list[Any], values: list[Any]) -> str:
-    """Return the values of operands that are more than what is written there."""
-    told = [
-        f"{_text(one)} is {amount(value)}"
-        for one, value in zip(operands, values, strict=False)
-        if not isinstance(one, ast.Constant) and (value is None or isinstance(value, (str, int, float, bool)) or
-                                                  hasattr(value, "total_seconds") or hasattr(value, "isoformat"))
-    ]  # fmt: skip
-    return f": {', '.join(told)}" if told else ""

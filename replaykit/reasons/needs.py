@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from replaykit.reasons.values import ANY, Need
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from replaykit.reasons.notes import NotedState, Read
 
-__all__ = ["need_for"]
+__all__ = ["Examples", "need_for"]
 
 _SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.GtE, ast.GtE: ast.LtE}
 _OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -23,7 +25,7 @@ _OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
 
 
 def need_for(
-    expression: ast.expr, wanted: bool, values: list[Any], reads: list[Read], state: NotedState
+    expression: ast.expr, wanted: bool, values: list[Any], reads: list[Read], examples: Examples
 ) -> Need | None:
     """Return the value a cell would need for a comparison to come out as wanted; None if that can't be told.
 
@@ -38,7 +40,7 @@ def need_for(
         return None
     if not isinstance(expression, ast.Compare):
         read = _read_of(values[0], reads)
-        return None if read is None else _truth(read, wanted, state)
+        return None if read is None else _truth(read, wanted, examples)
     if len(values) != 2:
         return None
     operator = type(expression.ops[0])
@@ -47,7 +49,7 @@ def need_for(
             continue
         read = _read_of(values[mine], reads)
         if read is not None and not (isinstance(expression.left, ast.Constant) and mine == 0):
-            return _compared(read, kind if wanted else _OPPOSITE[kind], values[other], state)
+            return _compared(read, kind if wanted else _OPPOSITE[kind], values[other], examples)
     return None
 
 
@@ -61,16 +63,16 @@ def _need(read: Read, value: Any, instead_of: Any = ANY) -> Need:
     return Need(read.table, read.key if isinstance(read.key, tuple) else (read.key,), read.column, value, instead_of)
 
 
-def _compared(read: Read, kind: type[ast.cmpop], other: Any, state: NotedState) -> Need | None:
+def _compared(read: Read, kind: type[ast.cmpop], other: Any, examples: Examples) -> Need | None:
     if kind in (ast.Eq, ast.Is):
         return _need(read, other)
     if kind is ast.In:
         members = _members(other)
         return _need(read, members[0]) if members else None
     if kind in (ast.NotEq, ast.IsNot):
-        return _other(read, [other], state)
+        return _other(read, [other], examples)
     if kind is ast.NotIn:
-        return _other(read, _members(other), state)
+        return _other(read, _members(other), examples)
     value = _beyond(other, up=kind in (ast.Gt, ast.GtE), strictly=kind in (ast.Gt, ast.Lt))
     return None if value is None else _need(read, value)
 
@@ -99,23 +101,37 @@ def _beyond(limit: Any, *, up: bool, strictly: bool) -> Any:
     return limit + "0" if isinstance(limit, str) and up else None
 
 
-def _other(read: Read, refused: list[Any], state: NotedState) -> Need | None:
-    """Return a need for any value but some: the one most rows of the table have, the smallest of several."""
-    counts: dict[Any, int] = {}
-    for row in state.tables[read.table]._rows.values():
-        value = dict.__getitem__(row, read.column)
-        if not any(value is one or value == one for one in refused):
-            counts[value] = counts.get(value, 0) + 1
-    if not counts:
-        return None
-    best = max(counts.values())
-    value = min((one for one, count in counts.items() if count == best), key=repr)
-    return _need(read, value, read.value)
+def _other(read: Read, refused: list[Any], examples: Examples) -> Need | None:
+    """Return a need for any value but some."""
+    value = examples.value(read, refused)
+    return None if value is None else _need(read, value, read.value)
 
 
-def _truth(read: Read, wanted: bool, state: NotedState) -> Need | None:
-    if not wanted:
-        table = state.tables[read.table]
-        empty = [dict.__getitem__(row, read.column) for row in table._rows.values()]
-        return _need(read, next((one for one in empty if not one), None))
-    return _other(read, [None, "", 0, False, 0.0], state)
+def _truth(read: Read, wanted: bool, examples: Examples) -> Need | None:
+    if wanted:
+        return _other(read, [None, "", 0, False, 0.0], examples)
+    return _need(read, next((one for one in examples.column(read) if not one), None))
+
+
+class Examples:
+    """Values that a cell could have: those of the action asked about, or of other rows."""
+
+    def __init__(self, state: NotedState, fields: Mapping[str, Any]) -> None:
+        self._state = state
+        self._fields = fields
+
+    def column(self, read: Read) -> list[Any]:
+        """Return what the rows of a table have in a column."""
+        return [dict.__getitem__(row, read.column) for row in self._state.tables[read.table]._rows.values()]
+
+    def value(self, read: Read, refused: list[Any]) -> Any:
+        """Return a value other than some: the asked one if a column is named like its field, or what most rows have."""
+        for name, value in self._fields.items():
+            if read.column.endswith(name) and value not in refused and value not in (None, ""):
+                return value
+        counts: dict[Any, int] = {}
+        for value in self.column(read):
+            if not any(value is one or value == one for one in refused):
+                counts[value] = counts.get(value, 0) + 1
+        best = max(counts.values(), default=0)
+        return min((one for one, count in counts.items() if count == best), key=repr, default=None)

@@ -26,6 +26,8 @@ class Read:
     value: Any
     place: Any
     """Where it happened, as whoever listens tells places."""
+    filtering: bool = False
+    """Whether a function did it that had been given to a find."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,13 @@ class Notes:
     finds: list[Find] = field(default_factory=list)
     muted: int = 0
     """Nothing is written down while this is not 0."""
+    filtering: bool = False
+    """Whether a function given to a find is running."""
 
     def read(self, row: NotedRow, column: str, value: Any) -> None:
         """Write down that a cell was read."""
         if not self.muted:
-            self.reads.append(Read(row._rk_table, row._rk_key, column, value, self.place()))
+            self.reads.append(Read(row._rk_table, row._rk_key, column, value, self.place(), self.filtering))
 
     def found(self, table: str, equals: Mapping[str, Any], rows: Iterable[Any], refused: Iterable[Any] = ()) -> None:
         """Write down a question for rows, and its answer."""
@@ -157,11 +161,18 @@ class _NotedTable(StateTable):
         if where is not None and isinstance(where, Mapping):
             equals, where = {**where, **equals}, None
         rows = self._all_noted(super().find(**equals))
-        kept = rows if where is None else [row for row in rows if where(row)]
+        kept = rows if where is None else self._filtered(where, rows)
         keys = {row._rk_key for row in kept}
         refused = () if where is None else {row._rk_key for row in rows} - keys
         self._notes.found(self.name, equals, keys, refused)
         return list(kept)
+
+    def _filtered(self, where: Callable[[Row], bool], rows: list[NotedRow]) -> list[NotedRow]:
+        before, self._notes.filtering = self._notes.filtering, True
+        try:
+            return [row for row in rows if where(row)]
+        finally:
+            self._notes.filtering = before
 
 
 class NotedState(State):

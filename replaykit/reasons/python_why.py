@@ -26,6 +26,7 @@ class _Touch(NamedTuple):
     column: str
     value: Any
     place: Any
+    filtering: bool = False
 
 
 def cells_behind(run: Run, place: Place | None) -> tuple[Cell, ...]:
@@ -49,7 +50,7 @@ def cells_behind(run: Run, place: Place | None) -> tuple[Cell, ...]:
 
 def _reads(run: Run) -> Iterator[tuple[Any, ...]]:
     for one in run.notes.reads:
-        yield one.table, one.key, one.column, one.value, one.place
+        yield one.table, one.key, one.column, one.value, one.place, one.filtering
 
 
 def _sorted(touches: Iterable[_Touch], chains: Chains, here: Mapping[Any, int]) -> tuple[list[_Touch], list[_Touch]]:
@@ -59,7 +60,7 @@ def _sorted(touches: Iterable[_Touch], chains: Chains, here: Mapping[Any, int]) 
     for touch in touches:
         there = chains.of(touch.place)
         if all(here.get(loop, number) == number for loop, number in there.items()):
-            (far if here and there and here.keys().isdisjoint(there) else near).append(touch)
+            (far if touch.filtering or (here and there and here.keys().isdisjoint(there)) else near).append(touch)
     return near, far
 
 

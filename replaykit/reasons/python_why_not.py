@@ -47,7 +47,7 @@ def python_obstacle(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, An
         return _raised(scene, rule, plain_run)
     entity = entity_of(rule, fields, plain_run.state, [find.table for find in plain_run.notes.finds])
     run = traced(scene, rule, entity.holds)
-    candidates = list(_candidates(run, entity, kind))
+    candidates = list(_candidates(run, entity, kind, fields))
     chosen = _confirmed(scene, rule, kind, fields, run, candidates)
     if chosen is None:
         return _no_trace(scene, rule, run, entity)
@@ -90,9 +90,9 @@ def _raised(scene: Scene, rule: Rule, run: Run) -> Obstacle:
     return replace(_blank(scene, rule), stop="raised", where=where, reason=reason)
 
 
-def _candidates(run: Run, entity: Entity, kind: str) -> Iterator[Candidate]:
+def _candidates(run: Run, entity: Entity, kind: str, fields: Mapping[str, Any]) -> Iterator[Candidate]:
     """Yield what may have stopped the rule, the most telling first."""
-    explainer = Explainer(run)
+    explainer = Explainer(run, fields)
     found = segments(run, entity)
     for segment in [one for one in found if one.may_emit]:
         yield from _turned_away(run, explainer, segment, kind)
@@ -177,10 +177,10 @@ def _confirmed(
 
 
 def _moves_on(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any], candidate: Candidate) -> bool:
-    """Return whether the rule stops at another place once what a candidate needs is so."""
+    """Return whether the rule stops at another place once what a candidate needs is so, or there is nothing to try."""
     finding = candidate.finding
     if finding.turn is not None or not finding.needs:
-        return finding.turn is not None
+        return True
 
     try:
         changed = scene.with_cells([(one.table, one.key, one.column, one.value) for one in finding.needs])
@@ -188,7 +188,7 @@ def _moves_on(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any], ca
         return False
     run = traced(changed, rule, lambda _: False)
     entity = entity_of(rule, fields, run.state, [find.table for find in run.notes.finds])
-    following = next(_candidates(traced(changed, rule, entity.holds), entity, kind), None)
+    following = next(_candidates(traced(changed, rule, entity.holds), entity, kind, fields), None)
     return following is not None and (following.stop, following.finding) != (candidate.stop, finding)
 
 

@@ -31,7 +31,8 @@ class Segment:
     numbers: tuple[int, ...]
     """The lines gone through, by their number in the call's log."""
     level: int
-    """How near it is to the entity: 0 deals with its row, 1 with a row that names it, 2 with a value that does."""
+    """How near it is to the entity: 0 deals with its row, 1 with a row that names it, 2 with a value that does, 3 with
+    what holds one of the rows."""
     bound: bool
     """Whether the loop goes over the entity, or the function was given it."""
     may_emit: bool
@@ -69,8 +70,26 @@ def _of_call(run: Run, log: FrameLog, body: Body, entity: Entity) -> Iterator[Se
             over = any(name in names for _, names in targets) and not any(
                 name in names and body.inside(loop, log.lines[number]) for loop, names in targets
             )
-            if level < 4 and not over:  # a loop that is over leaves its last variables behind
+            if level < 4 and not over and not _left_behind(body, rounds, states, number, name):
                 yield _segment(run, log, body, rounds, number, name, level)
+
+
+def _left_behind(
+    body: Body, rounds: list[tuple[tuple[int, int], ...]], states: dict[int, Any], number: int, name: str
+) -> bool:
+    """Return whether a variable had its value before the round it is looked at in, from a round that is over."""
+    if body.is_comprehension or not rounds[number]:
+        return False
+    header, which = rounds[number][-1]
+    if any(body.header(loop) == header and name in _targets(loop) for loop in body.loops):
+        return False
+    first = number
+    while first > 0 and (header, which) in rounds[first - 1]:
+        first -= 1
+    if first == number:  # its header, where nothing is new but what the loop itself gives
+        return which > 0
+    before = states.get(first, {})
+    return name in before and before[name] is states[number][name]
 
 
 def _segment(
@@ -94,7 +113,7 @@ def _loop_of(body: Body, rounds: tuple[tuple[int, int], ...], name: str, line: i
     for loop in loops:
         if name in _targets(loop):
             return loop, True
-    inner = [loop for loop in loops if not isinstance(loop, ast.While) and body.inside(loop, line)]
+    inner = [loop for loop in loops if body.inside(loop, line)]
     return (inner[-1], False) if inner else (None, False)
 
 

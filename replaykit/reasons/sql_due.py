@@ -11,16 +11,17 @@ from replaykit.reasons.sql_reading import written
 from replaykit.reasons.values import Threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from replaykit.reasons.scene import Scene
     from replaykit.reasons.sql_selects import Combo, Select
 
-__all__ = ["Compared", "compared", "comparison_in", "reads_clock", "ticks_behind", "turning"]
+__all__ = ["Compared", "compared", "comparison_in", "reads_clock", "ticks_behind", "turning", "turning_group"]
 
 _MOST = 100_000  # ticks looked at
 _SOON = timedelta(microseconds=2)
-_TICKS = "replaykit_ticks"
+_TICK = '"replaykit_ticks"."t"'
+_TICKS = '(SELECT unnest($replaykit_times) AS "t") AS "replaykit_ticks"'
 
 
 @dataclass(frozen=True)
@@ -104,18 +105,40 @@ def _bare(node: Any) -> Any:
 
 def _first(select: Select, combo: Combo, node: Any, strict: frozenset[str], times: list[datetime]) -> datetime | None:
     """Return the first of some times at which a condition holds."""
-    from sqlglot import exp
+    rows = select.ask(
+        [_TICK], [combo], where=[_at_ticks(node)], strict=strict, among=list(combo), beside=_TICKS,
+        end=" ORDER BY 1 LIMIT 1", replaykit_times=times,
+    )  # fmt: skip
+    return rows[0][0] if rows else None
+
+
+def _at_ticks(node: Any) -> str:
+    """Return a condition on the clocks of several ticks at once."""
+    from sqlglot import exp, parse_one
 
     holder = exp.paren(node.copy())
     for clock in _clocks(holder):
-        clock.replace(exp.column("t", table=_TICKS, quoted=True))
-    among = list(combo)
-    rows = select.ask(
-        [f'"{_TICKS}"."t"'], [combo], where=[written(holder)], strict=strict, among=among,
-        beside=f'(SELECT unnest($replaykit_times) AS t) AS "{_TICKS}"', end=" ORDER BY 1 LIMIT 1",
-        replaykit_times=times,
-    )  # fmt: skip
-    return rows[0][0] if rows else None
+        clock.replace(parse_one(_TICK, dialect="duckdb"))
+    return written(holder)
+
+
+def turning_group(select: Select, combos: Sequence[Combo], node: Any) -> Threshold | None:
+    """Return when time alone will turn a condition of HAVING that fails for the group of these rows."""
+    own = comparison_in(node)
+    clocked = any(reads_clock(one.node) for one in select.conjuncts) or any(map(_is_clocked, select.sources.values()))
+    if own is None or clocked or not combos:
+        return None
+    times = {at: tick for tick, at in ticks_behind(select.bench.scene)}
+    end = f" GROUP BY {_TICK} HAVING {_at_ticks(node)} ORDER BY 1 LIMIT 1"
+    try:
+        rows = select.ask([_TICK], combos, beside=_TICKS, end=end, replaykit_times=list(times)) if times else []
+        left, right = select.ask([written(own.this), written(own.expression)], combos)[0]
+    except CannotSplitError:
+        return None
+    if not rows or left is None or right is None:
+        return None
+    actual, needed = (left, right) if reads_clock(own.this) else (right, left)
+    return Threshold(actual, needed, rows[0][0], times[rows[0][0]], rows[0][0])
 
 
 def comparison_in(node: Any) -> Any:
@@ -144,13 +167,11 @@ def compared(select: Select, combo: Combo, node: Any, strict: frozenset[str]) ->
     others = [(sign, term) for sign, term in terms if not reads_clock(term)]
     ask = [written(term) for _, term in others]
     if len(clocks) == 1 and len(others) == len(terms) - 1:
-        values = select.ask(ask, [combo], strict=strict, among=list(combo))[0] if ask else ()
+        values = select.one(ask, combo, strict) if ask else ()
         solved = _solved(clocks[0][0], [(sign, v) for (sign, _), v in zip(others, values, strict=True)], select)
         if solved is not None:
             return solved
-    left, right = select.ask([written(node.this), written(node.expression)], [combo], strict=strict, among=list(combo))[
-        0
-    ]
+    left, right = select.one([written(node.this), written(node.expression)], combo, strict)
     if left is None or right is None:
         return None
     return Compared(left, right, None) if reads_clock(node.this) else Compared(right, left, None)

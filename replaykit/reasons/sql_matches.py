@@ -78,7 +78,8 @@ def grouped_by(select: Select) -> list[Any]:
     group = select.node.args.get("group")
     if group is None:
         return []
-    if any(group.args.get(key) for key in ("cube", "rollup", "grouping_sets", "totals")):
+    several = any(isinstance(one, (exp.Cube, exp.Rollup, exp.GroupingSets)) for one in group.expressions)
+    if several or any(group.args.get(key) for key in ("cube", "rollup", "grouping_sets", "totals")):
         raise CannotSplitError("GROUP BY with several groupings at once")
     if group.args.get("all"):
         return [one.unalias() for one in select.node.expressions if one.find(exp.AggFunc) is None]

@@ -12,6 +12,7 @@ from replaykit.reasons.sql_cells import cells_in, once, shown
 from replaykit.reasons.sql_due import Compared, compared, comparison_in, turning
 from replaykit.reasons.sql_matches import let_through, origin_of
 from replaykit.reasons.sql_needs import needs_of
+from replaykit.reasons.sql_partners import partners
 from replaykit.reasons.sql_reading import outer_columns, text_of, written
 from replaykit.reasons.sql_subqueries import Existence, bound, existence_in
 from replaykit.reasons.values import row_name
@@ -47,7 +48,7 @@ class Nearest:
 def nearest(select: Select, pins: Sequence[Combo], strict: frozenset[str], depth: int = 0) -> Nearest:
     """Return the combination around some rows that misses the fewest conditions."""
     conjuncts = select.asked_of(strict)
-    combos = select.nearest(pins, conjuncts, strict)
+    combos = partners(select, pins, conjuncts, strict)
     combo = combos[0] if combos else {}
     anchors = frozenset(pins[0]) if pins else frozenset(list(combo)[:1])
     judge = _Judge(select, combo, strict, anchors, depth)
@@ -73,10 +74,10 @@ class _Judge:
         standing_in: set[str] = set()  # sources none of whose rows meets what joins them
         found: list[tuple[frozenset[str], Condition]] = []
         for one, held in zip(conjuncts, self._outcomes(conjuncts), strict=True):
-            partners = [alias for alias in one.aliases if alias not in self._anchors and one.joins]
-            if held is not True and partners and not self._met(one):
-                standing_in.update(partners)
-                found.append((frozenset(), self._without_partner(one, held, partners)))
+            joined = [alias for alias in one.aliases if alias not in self._anchors and one.joins]
+            if held is not True and joined and not self._met(one):
+                standing_in.update(joined)
+                found.append((frozenset(), self._without_partner(one, held, joined)))
             else:
                 found.append((one.aliases, self._condition(one, held)))
         return [condition for aliases, condition in found if not aliases & standing_in]
@@ -98,9 +99,7 @@ class _Judge:
         return held
 
     def _ask(self, wanted: list[str]) -> tuple[Any, ...]:
-        if not self._combo:
-            return self._select.bench.ask(f"SELECT {', '.join(f'{o} AS c{n}' for n, o in enumerate(wanted))}")[0]
-        return self._select.ask(wanted, [self._combo], strict=self._strict, among=list(self._combo))[0]
+        return self._select.one(wanted, self._combo, self._strict)
 
     def _met(self, conjunct: Conjunct) -> bool:
         """Return whether any row meets what joins it to the rows looked for."""
@@ -116,12 +115,13 @@ class _Judge:
     def _needed(self, alias: str, among: list[str]) -> bool:
         return any(self._select.sources[one].optional for one in among) and alias not in among
 
-    def _without_partner(self, conjunct: Conjunct, held: bool | None, partners: list[str]) -> Condition:
-        tables = [self._table(alias) for alias in partners]
-        there = [alias for alias in self._combo if alias not in partners]
+    def _without_partner(self, conjunct: Conjunct, held: bool | None, joined: list[str]) -> Condition:
+        tables = [self._table(alias) for alias in joined]
+        there = [alias for alias in self._combo if alias not in joined]
         cells = [cell for alias in there for cell in self._cells(conjunct.node, conjunct.text, alias)]
         said = f"no row of {' and '.join(tables)} meets it"
-        told = f"{said}: {_values(cells)}" if cells else said
+        values = [*([_values(cells)] if cells else []), *self._of_others(conjunct.node, joined)]
+        told = f"{said}: {', '.join(values)}" if values else said
         return Condition(conjunct.text, conjunct.clause, held, told, tuple(cells))
 
     def _table(self, alias: str) -> str:
@@ -162,12 +162,12 @@ class _Judge:
         ]  # fmt: skip
         return ", ".join(told + self._of_queries(node))
 
-    def _of_others(self, node: Any) -> list[str]:
+    def _of_others(self, node: Any, without: Sequence[str] = ()) -> list[str]:
         """Return what is read of rows that are missing or that no state table holds."""
         told: dict[str, None] = {}
         for column in outer_columns(node):
             source = self._select.sources.get(column.table)
-            if source is None or column.table not in self._combo:
+            if source is None or column.table not in self._combo or column.table in without:
                 continue
             if self._combo[column.table] is None:
                 told[f"no row of {self._table(column.table)} is joined"] = None
@@ -178,9 +178,10 @@ class _Judge:
     def _of_queries(self, node: Any) -> list[str]:
         from sqlglot import exp
 
-        found = [
-            one for one in node.find_all(exp.Subquery) if one.find_ancestor(exp.Query) is node.find_ancestor(exp.Query)
-        ]
+        several = (exp.In, exp.Exists, exp.Any, exp.All)
+        own = node.find_ancestor(exp.Query)
+        queries = [one for one in node.find_all(exp.Subquery) if not isinstance(one.parent, several)]
+        found = [one for one in queries if one.find_ancestor(exp.Query) is own]
         told = []
         for one in found:
             try:

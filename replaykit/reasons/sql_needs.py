@@ -133,7 +133,7 @@ class _Asked:
         return {place: value} if place is not None else {}
 
     def _outcome(self, text: str) -> Any:
-        return self._select.ask([text], [self._combo], strict=self._strict, among=list(self._combo))[0][0]
+        return self._select.one([text], self._combo, self._strict)[0]
 
     def holds(self, node: Any, proposed: dict[tuple[str, int, str], Any]) -> bool:
         """Return whether a condition holds with these values put in."""

@@ -69,7 +69,7 @@ def _mark(tree: Any) -> None:
     """Note on each node its text and its place, which rewriting keeps."""
     from sqlglot import exp
 
-    kinds = (exp.Condition, exp.Join, exp.Ordered, exp.Query)
+    kinds = (exp.Condition, exp.Join, exp.Ordered, exp.Query, exp.Filter)
     for place, node in enumerate(list(tree.dfs())):
         node.meta["place"] = place
         if isinstance(node, kinds) and not isinstance(node, (exp.Column, exp.Literal)):
@@ -90,6 +90,10 @@ def _plain_using(tree: Any) -> None:
 def _check_columns(tree: Any) -> None:
     from sqlglot import exp
 
+    if tree.find(exp.Columns) is not None or any(
+        not isinstance(one.parent, exp.Count) for one in tree.find_all(exp.Star)
+    ):
+        raise CannotSplitError("a * that only DuckDB can spell out")
     for column in tree.find_all(exp.Column):
         if not column.table and column.find_ancestor(exp.Lambda, exp.Order) is None and column.name != "*":
             raise CannotSplitError(f"column {column.name!r} is of no table it names")
@@ -109,8 +113,10 @@ def branches_of(tree: Any) -> list[Any]:
         return branches_of(tree.this)
     if isinstance(tree, exp.Select):
         return [tree]
-    if not isinstance(tree, exp.Union):
-        raise CannotSplitError(f"{type(tree).__name__.upper()} compares whole results")
+    if not isinstance(tree, exp.Union) or tree.args.get("by_name"):
+        raise CannotSplitError(
+            f"{type(tree).__name__.upper()}{' BY NAME' * isinstance(tree, exp.Union)} of whole results"
+        )
     found = [*branches_of(tree.left), *branches_of(tree.right)]
     given = tree.args.get("with_")
     return [_with(branch, given) for branch in found] if given is not None else found

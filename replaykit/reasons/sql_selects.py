@@ -19,7 +19,6 @@ __all__ = ["Combo", "Conjunct", "Select", "Source"]
 Combo: TypeAlias = "Mapping[str, int | None]"
 """A row of each source, by the source's alias and the row's place; None where an outer join found none."""
 
-_KEPT = 8  # partial joins that are followed up
 _NUMBER = "replaykit_row"
 _JOINS = {("", ""), ("", "INNER"), ("", "CROSS"), ("LEFT", ""), ("LEFT", "OUTER"), ("", "ANTI"), ("", "SEMI")}
 
@@ -199,12 +198,28 @@ class Select:
         beside
             What else to combine them with.
         """
+        combos = list(combos)
+        # An outer join's row that is given can as well be taken as it is.
+        strict |= {alias for alias in self.optional if combos and all(combo.get(alias) is not None for combo in combos)}
         listed = ", ".join(f"{one} AS c{number}" for number, one in enumerate(wanted))
         pinned = [" AND ".join(self._pins(combo)) or "TRUE" for combo in combos]
         asked = [f"({one})" for one in where] + ([f"({' OR '.join(pinned)})"] if pinned else [])
         chosen = list(self.sources) if among is None else list(among)
         behind = f" WHERE {' AND '.join(asked)}" if asked else ""
         return self.bench.ask(f"{self._with}SELECT {listed}{self._from(chosen, strict, beside)}{behind}{end}", **extra)
+
+    def one(self, wanted: Sequence[str], combo: Combo, strict: frozenset[str] = frozenset()) -> tuple[Any, ...]:
+        """Return expressions for one combination of rows, of some sources or of none.
+
+        Raises
+        ------
+        CannotSplitError
+            They need more than these rows, or the rows don't go together.
+        """
+        rows = self.ask(wanted, [combo] if combo else (), strict=strict, among=list(combo))
+        if not rows:
+            raise CannotSplitError("rows that were found together are not")
+        return rows[0]
 
     def _pins(self, combo: Combo) -> list[str]:
         return [
@@ -230,50 +245,6 @@ class Select:
         joined = [(one, alias) for alias in strict for one in self.sources[alias].optional or ()]
         more = [c for one, _ in joined for c in self._read(one, "ON")]
         return sorted([*self.conjuncts, *more], key=lambda one: place_of(one.node))
-
-    def nearest(self, pins: Sequence[Combo], conjuncts: Sequence[Conjunct], strict: frozenset[str]) -> list[Combo]:
-        """Return the combinations around some rows that miss the fewest conditions, those that join counting most.
-
-        A source without any row ends it: then the combinations lack it and those behind it.
-        """
-        bound = list(pins[0]) if pins else []
-        combos = list(pins)
-        for alias in [one for one in self.sources if one not in bound]:
-            bound.append(alias)
-            known = [one for one in conjuncts if one.aliases <= set(bound)]
-            found = self._closest(bound, combos, known, strict)
-            if not found:
-                return combos
-            combos = found
-        return combos
-
-    def _closest(
-        self, bound: list[str], combos: Sequence[Combo], known: Sequence[Conjunct], strict: frozenset[str]
-    ) -> list[Combo]:
-        order = ", ".join(self.sources[alias].place for alias in bound)
-        places = [self.sources[alias].place for alias in bound]
-        for asked in (known, [one for one in known if not _has_query(one.node)], []):
-            misses = " + ".join(_miss(one) for one in asked) or "0"
-            try:
-                rows = self.ask(
-                    places, combos, strict=strict, among=bound, end=f" ORDER BY {misses}, {order} LIMIT {_KEPT}"
-                )
-            except CannotSplitError:
-                if not asked:
-                    raise
-            else:
-                return [dict(zip(bound, row, strict=True)) for row in rows]
-        return []
-
-
-def _miss(conjunct: Conjunct) -> str:
-    return f"CASE WHEN {written(conjunct.node)} THEN 0 ELSE {1000 if conjunct.joins else 1} END"
-
-
-def _has_query(node: Any) -> bool:
-    from sqlglot import exp
-
-    return node.find(exp.Query) is not None
 
 
 def _own_aggregate(node: Any) -> bool:

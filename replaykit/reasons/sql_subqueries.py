@@ -157,7 +157,7 @@ def _fill(select: Select, combo: Combo, node: Any) -> None:
     columns = [column for column in outer_columns(node) if column.table in select.sources]
     for column in columns:
         source = select.sources[column.table]
-        value = select.ask([written(column)], [combo])[0][0]
+        value = select.one([written(column)], combo)[0]
         text = select.bench.bind(value)
         if source.table is not None:
             text = f"CAST({text} AS {select.bench.storage(source.table, column.name)})"

@@ -146,7 +146,7 @@ def _inside(select: Select, combo: Combo, depth: int) -> Iterator[Cell]:
             continue
         try:
             inners = [Select(select.bench, node) for node in branches_of(query)]
-            values = select.ask([f"{source.name}.{quote(name)}" for name in inners[0].names], [combo])[0]
+            values = select.one([f"{source.name}.{quote(name)}" for name in inners[0].names], combo)
             for inner in inners:
                 origin = origin_of(inner, dict(enumerate(values)))
                 if origin is not None:

@@ -42,7 +42,7 @@ def seconds(*moments):
     return rk.load(events, time="at", kind="kind", id=False, payload="data")
 
 
-def replayed(reconciler, rows, *, ticks="end", end=60):
+def replayed(reconciler, rows, *, ticks="end", end=60, **options):
     """Return a run in which each second puts its rows ``(second, table, row)``; a key in a list is dropped."""
     made = reconciler.copy()
 
@@ -53,7 +53,7 @@ def replayed(reconciler, rows, *, ticks="end", end=60):
                 state[table].delete(row[0]) if isinstance(row, list) else state[table].upsert(row)
 
     recording = seconds(*sorted({0, end + 1, *(at for at, _, _ in rows)}))
-    return rk.replay(recording, made, rk.Window(T0, after(end)), ticks=ticks)
+    return rk.replay(recording, made, rk.Window(T0, after(end)), ticks=ticks, **options)
 
 
 def asked(run, **when):
