@@ -63,6 +63,7 @@ from replaykit.state import State
 from replaykit.touched import Touched
 from replaykit.verdict import Verdict
 from replaykit.verification import Verification, verify
+from replaykit.whens import FirstTime, Times
 from replaykit.window import Window
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ __all__ = [
     "Action",
     "Diff",
     "Event",
+    "FirstTime",
     "FormatError",
     "GrossDiff",
     "GuardError",
@@ -97,6 +99,7 @@ __all__ = [
     "StateError",
     "Table",
     "TablesDiff",
+    "Times",
     "Touched",
     "Verdict",
     "VerdictError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from replaykit.tables import frame_of
 from replaykit.versions import closings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     import pandas as pd
@@ -156,6 +157,12 @@ class History:
             warnings.filterwarnings("ignore", message="Arrow output")
             return self._connection.cursor().execute(query).to_arrow_table()
 
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor of its own for several queries, closed afterwards."""
+        with self._lock, self._connection.cursor() as cursor:
+            yield cursor
+
     def ask(self, query: str, parameters: Mapping[str, Any], *, step: int | None = None) -> pd.DataFrame:
         """Run one guarded SELECT; with `step`, state tables appear under their names as of that step."""
         statement = check_query(query, what="The query")
@@ -167,7 +174,10 @@ class History:
                 with read_only(cursor):
                     return interruptible(cursor, lambda: frame_of(cursor.execute(statement.text, dict(parameters))))
             except duckdb.Error as exc:
-                raise QueryError(f"The query {excerpt(query)} does not run: {str(exc).splitlines()[0]}") from exc
+                from replaykit.known import tables_told
+
+                told = f"{str(exc).splitlines()[0]} {tables_told(self, statement)}"
+                raise QueryError(f"The query {excerpt(query)} does not run: {told}") from exc
             finally:
                 cursor.close()
 

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from replaykit.history import History
+    from replaykit.sql import Statement
 
-__all__ = ["like", "listed", "nearest_events", "nearest_keys"]
+__all__ = ["like", "listed", "nearest_events", "nearest_keys", "tables_told"]
 
 _LISTED = 20
 _NEAR = 3
@@ -61,3 +62,10 @@ def nearest_keys(history: History, table: str, key: Any) -> str:
 
 def _rows(rows: list[tuple[Any, ...]]) -> str:
     return ", ".join(excerpt(row[0] if len(row) == 1 else row) for row in rows)
+
+
+def tables_told(history: History, statement: Statement) -> str:
+    """Return the columns of the state tables that a statement names, else which tables there are."""
+    named = [name for name in history.tables if name.lower() in statement.words]
+    told = [f"{name} has {listed(history.columns(name))}" for name in named[:_NEAR]]
+    return f"{'; '.join(told)}." if told else f"The state tables are {listed(history.tables)}."

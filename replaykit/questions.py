@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from replaykit.reasons import Why, WhyNot
     from replaykit.replayed import Replay
+    from replaykit.whens import FirstTime, Times
 
 __all__ = ["Questions"]
 
@@ -59,3 +62,41 @@ class Questions:
         from replaykit.reasons import why_not
 
         return why_not(cast("Replay", self), kind, at, window, fields)
+
+    def first(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> FirstTime:
+        """Return the first step at which a query over the state returns rows, with what made it so.
+
+        Parameters
+        ----------
+        query
+            One SELECT over the state tables, as after each step, the base and steps before the window included; with
+            parameters, and ``$now``, the clock at that step. Between steps nothing is asked: what becomes true only
+            because time passes is found at the next step. A SELECT without GROUP BY that computes ``count(*)`` always
+            returns a row; write HAVING.
+
+        Returns
+        -------
+        FirstTime
+            False if no step is found. Where the query picks rows of tables, alone or joined, by conditions without
+            ``$now``, one query over all versions finds it; any other is asked step by step, wherever what it reads has
+            changed. ``.how`` says which way was taken.
+
+        Raises
+        ------
+        QueryError
+            The query does not run; the message names the tables' columns.
+        GuardError
+            The query does more than ask.
+        """
+        from replaykit.whens import first_time
+
+        return first_time(cast("Replay", self), query, {**(params or {}), **named})
+
+    def when(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> Times:
+        """Return all steps at which a query over the state returns rows, as intervals with what began and ended each.
+
+        The query is as for `first`, and found in the same two ways.
+        """
+        from replaykit.whens import times
+
+        return times(cast("Replay", self), query, {**(params or {}), **named})
