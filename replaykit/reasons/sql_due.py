@@ -132,7 +132,7 @@ def turning_group(select: Select, combos: Sequence[Combo], node: Any) -> Thresho
     end = f" GROUP BY {_TICK} HAVING {_at_ticks(node)} ORDER BY 1 LIMIT 1"
     try:
         rows = select.ask([_TICK], combos, beside=_TICKS, end=end, replaykit_times=list(times)) if times else []
-        left, right = select.ask([written(own.this), written(own.expression)], combos)[0]
+        left, right = select.ask(list(map(written, _sides(own))), combos)[0]
     except CannotSplitError:
         return None
     if not rows or left is None or right is None:
@@ -158,9 +158,8 @@ def compared(select: Select, combo: Combo, node: Any, strict: frozenset[str]) ->
     """
     from sqlglot import exp
 
-    if isinstance(node, exp.Between):
-        node = exp.GTE(this=node.this, expression=node.args["low"])
-    terms = [*_terms(node.this, 1), *_terms(node.expression, -1)]
+    left_side, right_side = _sides(node)
+    terms = [*_terms(left_side, 1), *_terms(right_side, -1)]
     clocks = [
         (sign, term) for sign, term in terms if _clocks(term) and isinstance(term, (exp.Placeholder, exp.Parameter))
     ]
@@ -171,10 +170,17 @@ def compared(select: Select, combo: Combo, node: Any, strict: frozenset[str]) ->
         solved = _solved(clocks[0][0], [(sign, v) for (sign, _), v in zip(others, values, strict=True)], select)
         if solved is not None:
             return solved
-    left, right = select.one([written(node.this), written(node.expression)], combo, strict)
+    left, right = select.one([written(left_side), written(right_side)], combo, strict)
     if left is None or right is None:
         return None
-    return Compared(left, right, None) if reads_clock(node.this) else Compared(right, left, None)
+    return Compared(left, right, None) if reads_clock(left_side) else Compared(right, left, None)
+
+
+def _sides(node: Any) -> tuple[Any, Any]:
+    """Return what a comparison compares; of BETWEEN the lower bound."""
+    from sqlglot import exp
+
+    return node.this, node.args["low"] if isinstance(node, exp.Between) else node.expression
 
 
 def _terms(node: Any, sign: int) -> Iterator[tuple[int, Any]]:

@@ -133,7 +133,7 @@ def test_names_that_only_quotes_can_carry_are_followed():
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ("SELECT id FROM jobs EXCEPT SELECT id FROM workers", "EXCEPT compares whole results"),
+        ("SELECT id FROM jobs EXCEPT SELECT id FROM workers", "EXCEPT of whole results"),
         ("SELECT j.id FROM jobs j FULL JOIN workers w ON w.id = j.worker", "the join FULL JOIN"),
         ("SELECT id FROM jobs, unnest([1]) AS u(x)", "in FROM"),
     ],

@@ -233,8 +233,10 @@ def test_common_tables_and_subqueries_are_looked_through():
         "SELECT j.id FROM jobs j FULL JOIN workers w ON w.id = j.worker WHERE j.n > 9",
         "SELECT x AS id FROM unnest(['q']) AS u(x) WHERE x = 'r'",
         "SELECT id FROM jobs WHERE rowid < 0",
-        "WITH RECURSIVE r(id, n) AS (SELECT 'q', 1 UNION ALL SELECT id, n + 1 FROM r WHERE n < 3) SELECT id FROM r "
-        "WHERE n > 5",
+        (
+            "WITH RECURSIVE r(id, n) AS (SELECT 'q', 1 UNION ALL SELECT id, n + 1 FROM r WHERE n < 3) SELECT id FROM r "
+            "WHERE n > 5"
+        ),
     ],
 )
 def test_what_can_not_be_split_is_unknown_or_no_row_and_never_wrong(rule):
@@ -402,3 +404,49 @@ def test_the_tick_that_is_due_is_the_first_at_which_a_replay_emits(seen, conditi
         if found.threshold is not None:
             due = found.threshold.due_at
             assert due is None or (due == after(coming * interval) and found.threshold.turns_at <= due)
+
+
+def test_of_several_rows_the_nearest_is_told():
+    """Not the first that gives the field."""
+    rows = [
+        (1, "jobs", {"id": key, "status": "open", "n": n, "worker": "w"})
+        for key, n in zip("abc", (1, 5, 2), strict=True)
+    ]
+    found = obstacle("SELECT status FROM jobs WHERE n > 3 AND worker = 'w' AND done", {"status": "open"}, rows=rows)
+
+    assert found.reason == "condition done is neither true nor false: jobs[b].done is ∅"
+
+
+def test_fields_of_several_tables_at_once_are_looked_for_in_their_combinations():
+    """No single row gives them."""
+    rule = "SELECT j.id || '/' || w.id AS both FROM jobs j, workers w WHERE w.alive AND j.n > 3"
+
+    assert obstacle(rule, {"both": "b/v"}).reason == "condition w.alive failed: workers[v].alive is False"
+    assert obstacle(rule, {"both": "b"}).reason == "no combination of rows gives both = 'b'"
+
+
+def test_a_group_is_found_by_what_it_adds_up_to():
+    """Where no column of a row is asked for."""
+    rule = "SELECT count(*) FILTER (WHERE n > 3) AS k FROM jobs GROUP BY status HAVING k > 3"
+
+    assert obstacle(rule, {"k": 1}).reason.startswith("condition k > 3 failed: COUNT(*) FILTER(WHERE ")
+    assert obstacle(rule, {"k": 1}).reason.endswith(" is 1; the group has 2 rows")
+    assert obstacle(rule, {"k": 9}).reason == "no group gives k = 9"
+
+
+def test_an_empty_table_in_a_join_is_told():
+    """There is nothing to join."""
+    found = obstacle("SELECT j.id FROM jobs j, workers w WHERE j.n > 0", {"id": "a"}, rows=JOBS[:1])
+
+    assert (found.stop, found.reason) == ("no row", "workers holds no row")
+
+
+def test_a_threshold_of_a_group_is_due_when_its_latest_row_is_old_enough():
+    """HAVING compares with the clock as well."""
+    rule = "SELECT status FROM jobs GROUP BY status HAVING $now - max(seen) > $patience"
+    threshold = obstacle(rule, {"status": "open"}).threshold
+
+    assert (threshold.actual, threshold.needed) == (timedelta(seconds=50), timedelta(seconds=55))
+    assert (threshold.due_tick, threshold.due_at) == (14, after(70))
+    between = rule.replace("> $patience", "BETWEEN $patience AND INTERVAL 1 HOUR")
+    assert obstacle(between, {"status": "open"}).threshold.due_at == after(65)
