@@ -99,6 +99,7 @@ class Explainer:
             found += self.explain(operand, wanted, scope, depth)
             if not one_does:
                 break
+        found.sort(key=lambda one: not (one.needs or one.turn))  # what can be tried is told first
         return found or [self._leaf(expression, wanted, scope)]
 
     def truth(self, expression: ast.expr, scope: Scope) -> bool | None:

@@ -50,6 +50,9 @@ def need_for(
         read = _read_of(values[mine], reads)
         if read is not None and not (isinstance(expression.left, ast.Constant) and mine == 0):
             return _compared(read, kind if wanted else _OPPOSITE[kind], values[other], examples)
+    if (operator if wanted else _OPPOSITE[operator]) is ast.NotIn:  # of a collection of cells, the one that is the same
+        same = [one for one in reads if one.value == values[0]]
+        return _other(same[-1], [values[0]], examples) if same else None
     return None
 
 
@@ -104,7 +107,7 @@ def _beyond(limit: Any, *, up: bool, strictly: bool) -> Any:
 def _other(read: Read, refused: list[Any], examples: Examples) -> Need | None:
     """Return a need for any value but some."""
     value = examples.value(read, refused)
-    return None if value is None else _need(read, value, read.value)
+    return None if value is ANY else _need(read, value, read.value)
 
 
 def _truth(read: Read, wanted: bool, examples: Examples) -> Need | None:
@@ -125,7 +128,10 @@ class Examples:
         return [dict.__getitem__(row, read.column) for row in self._state.tables[read.table]._rows.values()]
 
     def value(self, read: Read, refused: list[Any]) -> Any:
-        """Return a value other than some: the asked one if a column is named like its field, or what most rows have."""
+        """Return a value other than some: the asked one if a column is named like its field, or what most rows have.
+
+        ANY if there is none.
+        """
         for name, value in self._fields.items():
             if read.column.endswith(name) and value not in refused and value not in (None, ""):
                 return value
@@ -134,4 +140,4 @@ class Examples:
             if not any(value is one or value == one for one in refused):
                 counts[value] = counts.get(value, 0) + 1
         best = max(counts.values(), default=0)
-        return min((one for one, count in counts.items() if count == best), key=repr, default=None)
+        return min((one for one, count in counts.items() if count == best), key=repr, default=ANY)

@@ -231,8 +231,8 @@ def _no_trace(scene: Scene, rule: Rule, run: Run, entity: Entity) -> Obstacle:
     named = " or ".join(show_value(one, 60) for one in entity.values)
     if run.tracer.cut or run.first is None:
         return replace(blank, beyond="the rule's code could not be followed", reason="it did not emit it")
-    if not entity.rows and not entity.naming:
-        tables = sorted({find.table for find in run.notes.finds})
+    tables = sorted({find.table for find in run.notes.finds})
+    if not any(table in tables for table, _ in entity.rows | entity.naming):
         told = f"no row of {', '.join(tables) or 'any table'} has or names {named}"
         return replace(blank, stop="no row", reason=told + elsewhen(scene, tables, entity))
     return replace(blank, stop="not reached", reason=f"it never came to {named}")

@@ -20,7 +20,7 @@ def written(node: Any) -> str:
 
 
 def text_of(node: Any) -> str:
-    """Return a node as its author wrote it, but for white space."""
+    """Return a node as its author wrote it, but for white space and the spelling of functions and types."""
     return str(node.meta.get("text") or written(node))
 
 

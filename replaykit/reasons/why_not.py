@@ -9,6 +9,7 @@ from replaykit.display import brief, count, note_html, show_value, table_html
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.reasons.emitters import emitters
 from replaykit.reasons.python_why_not import python_obstacle
+from replaykit.reasons.running import traced
 from replaykit.reasons.scene import Scene, scene_at
 from replaykit.reasons.spans import spans
 from replaykit.reasons.undoing import blamed
@@ -134,8 +135,29 @@ def obstacle_at(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any]) 
         found = sql_obstacle(scene, rule, fields)
     else:
         found = python_obstacle(scene, rule, kind, fields)
+    if found.stop == "emitted" and not _stands(scene, rule, kind, fields):
+        return replace(found, stop="raised", reason=_dropped(scene, rule))
     cells = blamed(scene, found.cells)
     return replace(found, cells=cells, since=found.since or _since(cells))
+
+
+def _stands(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any]) -> bool:
+    """Return whether what a rule emitted is among what its tick emitted: rules may fail together."""
+    run = scene.run
+    if not run.reconciler.rules_fail_together:
+        return True
+    given = [one for tick, what, one, name in run.emitted if (tick, what, name) == (scene.tick, kind, rule.name)]
+    return any(all(one.get(name) == value for name, value in fields.items()) for one in given)
+
+
+def _dropped(scene: Scene, rule: Rule) -> str:
+    """Return which other rule raised, so that the tick as a whole emitted nothing."""
+    told = "it emitted the action, and the tick dropped all actions, since rules fail together"
+    for other in scene.run.reconciler.rules.values():
+        error = None if other.function is None or other is rule else traced(scene, other, lambda _: False).error
+        if error is not None:
+            return f"{told}: rule {other.name} raised {type(error).__name__}: {excerpt(str(error))}"
+    return told
 
 
 def _since(cells: tuple[Cell, ...]) -> datetime | None:

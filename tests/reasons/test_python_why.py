@@ -259,6 +259,23 @@ def test_a_rule_that_raises_says_where():
     assert "test_python_why.py:" in obstacle.where
 
 
+def test_what_fell_with_another_rule_names_that_rule():
+    """Rules that fail together: one raised, and what the others emitted was dropped."""
+    reconciler = rk.Reconciler("town", TABLES, rules_fail_together=True)
+    reconciler.rule("asked", key="id")(straight)
+
+    @reconciler.rule("other", key="id")
+    def other(state, now):
+        raise KeyError("status")
+        yield rk.Action("never", id="a")
+
+    run = replayed(reconciler, ROWS, ticks="5s", end=100, on_error="keep")
+    assert run.actions.empty
+    obstacle = run.why_not("requeue", id="a", at=after(75)).best
+    assert obstacle.stop == "raised"
+    assert "rule other raised KeyError" in obstacle.reason
+
+
 def test_a_rule_that_ends_early_says_at_which_test():
     """It never came to the job."""
 
