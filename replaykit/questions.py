@@ -18,7 +18,7 @@ class Questions:
     """Asks a `Replay`, of which it is a part; nothing here runs the replay again."""
 
     def why(self, action: Any) -> Why:
-        """Return why a rule emitted an action: the cells it decided on, and which steps had made them so.
+        """Return why a rule emitted an action, or an invariant was broken: the cells it read, and what had set them.
 
         The rule is run once more on the state of that tick, which the history gives back. Of each cell it is then tried
         whether the rule would still emit the action without the write that made it so.
@@ -26,12 +26,12 @@ class Questions:
         Parameters
         ----------
         action
-            A row of ``actions``, or its number.
+            A row of ``actions``, or its number; or a row of ``violations``, which is asked about where it was opened.
 
         Raises
         ------
         QueryError
-            There is no such action.
+            There is no such action or violation.
         """
         from replaykit.reasons import why
 

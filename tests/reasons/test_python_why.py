@@ -396,7 +396,7 @@ def test_questions_that_make_no_sense_say_what_there_is():
         run.why_not("requeue", job="a")
     with pytest.raises(QueryError, match="needs at least one field"):
         run.why_not("requeue")
-    with pytest.raises(QueryError, match=r"There is no action 9,?999; this replay emitted"):
+    with pytest.raises(QueryError, match=r"There is no action 9999; this replay has 1"):
         run.why(9999)
     with pytest.raises(QueryError, match="not both"):
         run.why_not("requeue", id="a", at=after(1), window=(after(1), after(2)))
@@ -412,3 +412,26 @@ def test_what_is_shown_is_escaped_bounded_and_one_line():
         assert len(repr(one)) < 200 or one is not why
     assert "<script" not in why._repr_html_() + why_not._repr_html_() + why.plot().svg
     assert why.plot().svg == run.why(1).plot().svg
+
+
+def test_why_an_invariant_was_broken_is_answered_too():
+    """In Python and in SQL, where the violation was opened."""
+    reconciler = rk.Reconciler("town", TABLES)
+
+    @reconciler.invariant("dead", key="id")
+    def dead(state, now):
+        for job in state["jobs"].find(status="running"):
+            if not alive(state, job):
+                yield {"id": job["id"]}
+
+    reconciler.invariant(
+        "dead in SQL",
+        "SELECT j.id FROM jobs j JOIN workers w ON w.id = j.worker WHERE j.status = 'running' AND NOT w.alive",
+        key="id",
+    )
+    run = replayed(reconciler, [*ROWS, (50, "workers", {"id": "w", "alive": False})], ticks="5s", end=100)
+    for place, name in enumerate(["dead", "dead in SQL"]):
+        why = run.why(run.violations.iloc[place])
+        assert (why.rule, why.kind, why.cause.name) == (name, "violation", "workers[w].alive")
+        assert why.cause.blame.since == after(50)
+        assert str(why).startswith(f"Invariant {name} was broken by (id=a) at 2026-03-26T06:00:50Z: workers[w].alive")
