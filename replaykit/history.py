@@ -176,8 +176,10 @@ class History:
             except duckdb.Error as exc:
                 from replaykit.known import tables_told
 
-                told = f"{str(exc).splitlines()[0]} {tables_told(self, statement)}"
-                raise QueryError(f"The query {excerpt(query)} does not run: {told}") from exc
+                told = str(exc).splitlines()[0].rstrip(".!")
+                raise QueryError(
+                    f"The query {excerpt(query)} does not run: {told}; {tables_told(self, statement)}"
+                ) from exc
             finally:
                 cursor.close()
 

@@ -65,7 +65,7 @@ def _rows(rows: list[tuple[Any, ...]]) -> str:
 
 
 def tables_told(history: History, statement: Statement) -> str:
-    """Return the columns of the state tables that a statement names, else which tables there are."""
+    """Return the columns of the state tables that a statement names, else which tables there are, to end a sentence."""
     named = [name for name in history.tables if name.lower() in statement.words]
     told = [f"{name} has {listed(history.columns(name))}" for name in named[:_NEAR]]
-    return f"{'; '.join(told)}." if told else f"The state tables are {listed(history.tables)}."
+    return f"{'; '.join(told)}." if told else f"the state tables are {listed(history.tables)}."

@@ -60,21 +60,23 @@ def spans_along(
     Parameters
     ----------
     until_found
-        Return only the first span, whose end may be too early. What began early is looked at first.
+        Return only where the first span begins; its end and rows say nothing. What began early is looked at first.
     """
+    found = _over_versions(history, statement)
+    if found is None:
+        return None
+    used = {name: values[name] for name in values if re.search(rf"\${re.escape(name)}\b", found)}
+    if until_found:
+        found = f"SELECT began, began AS ended FROM ({found}) ORDER BY began LIMIT 1"
     ((last,),) = history.fetch("SELECT coalesce(max(step), 0) FROM steps")
     for before in [last // 64, last // 8, last] if until_found and last > _FEW else [last]:
-        found = _over_versions(history, statement, before)
-        if found is None:
-            return None
-        used = {name: values[name] for name in values if re.search(rf"\${re.escape(name)}\b", found)}
         with history.reading() as cursor:
             try:
-                rows = interruptible(cursor, partial(_columns, cursor, found, used))
+                rows = interruptible(cursor, partial(_columns, cursor, found, {**used, "replaykit_before": before}))
             except duckdb.Error:
                 return None  # an alias in a condition, for instance; asked step by step it is told or works
         if len(rows["began"]):
-            return _merged(rows["began"], rows["ended"])[: 1 if until_found else None]
+            return _merged(rows["began"], rows["ended"])
     return []
 
 
@@ -99,10 +101,10 @@ def _merged(began: Any, ended: Any) -> list[Span]:
     ]
 
 
-def _over_versions(history: History, statement: Statement, before: int) -> str | None:
+def _over_versions(history: History, statement: Statement) -> str | None:
     """Return the query for the steps ``[began, ended)`` of each row that a query gives; None if it is not so simple.
 
-    Only of those that began up to step `before`.
+    Only of versions that began up to the step ``$replaykit_before``.
     """
     import sqlglot
     from sqlglot import errors, exp
@@ -131,10 +133,10 @@ def _over_versions(history: History, statement: Statement, before: int) -> str |
         columns = ", ".join(map(quote, history.columns(names[source.name.lower()])))
         versions = (
             f"SELECT {columns}, valid_from AS replaykit_from, coalesce(valid_to, {_END}) AS replaykit_to "
-            f"FROM history.{quote(names[source.name.lower()])} WHERE valid_from <= {before}"
+            f"FROM history.{quote(names[source.name.lower()])} WHERE valid_from <= $replaykit_before"
         )
         source.replace(sqlglot.parse_one(f"SELECT * FROM ({versions}) AS {alias}", dialect="duckdb").find(exp.Subquery))
-    start, end = f"greatest({', '.join(began)})", f"least({', '.join(ended)})"
+    start, end = (f"{of}({', '.join(one)})" for of, one in (("greatest", began), ("least", ended)))
     tree.set("order", None)
     tree.set(
         "expressions", [sqlglot.parse_one(one, dialect="duckdb") for one in (f"{start} AS began", f"{end} AS ended")]
@@ -217,8 +219,9 @@ def _counts(
                 yield step, _count(cursor, worker, query, given)
                 progress.advance(number, len(steps))
         except duckdb.Error as exc:
+            told = str(exc).splitlines()[0].rstrip(".!")
             raise QueryError(
-                f"The query {excerpt(statement.text)} does not run at step {step:,}: {str(exc).splitlines()[0]} "
+                f"The query {excerpt(statement.text)} does not run at step {step:,}: {told}; "
                 f"{tables_told(history, statement)}"
             ) from exc
         finally:
