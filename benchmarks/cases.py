@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import sqlglot  # noqa: F401 - loaded on purpose
 
 import replaykit as rk
+from benchmarks.ask_cases import ask  # noqa: F401 - found by its name
 from benchmarks.explorer_cases import explorer  # noqa: F401 - found by its name
 from benchmarks.gastown_cases import (
     gastown_bare,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import bench_explorer, bench_gastown, bench_load, bench_replay
+from benchmarks import bench_ask, bench_explorer, bench_gastown, bench_load, bench_replay
 from benchmarks.bench_diff import run as run_diff
 from benchmarks.bench_replay import Sizes
 from benchmarks.measuring import compare, measure
@@ -55,6 +55,13 @@ def test_the_explorer_draws_and_counts_what_a_query_counts() -> None:
     """`bench_explorer` raises where a picture or a count in a drag differs."""
     lines = bench_explorer.run(rows=3_000, repeats=1)
     assert [line.aim for line in lines] == ["< 1000 ms", "< 100 ms"]
+
+
+def test_answers_are_what_the_bare_history_says() -> None:
+    """`bench_ask` raises where an answer to any of its questions differs."""
+    lines = bench_ask.run(events=4_000, rows=50, repeats=1)
+    assert len(lines) == 8
+    assert all(line.aim == "< 50 ms" and line.ratio for line in lines)
 
 
 def test_gastown_comes_to_the_same_in_sqlite_and_on_bare_dicts() -> None:
