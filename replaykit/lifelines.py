@@ -104,11 +104,15 @@ class Lifelines:
 
     def sets(self, column: int) -> Flags:
         """Return whether a version gave a column of a living row another value."""
+        return self._sets[column]
+
+    @cached_property
+    def _sets(self) -> list[Flags]:
         import numpy as np
 
-        cells = self.compared[column]
-        changed = distinct(cells.slice(1), cells.slice(0, max(0, len(cells) - 1)))
-        return np.concatenate([np.zeros(min(1, len(self)), dtype=bool), changed]) & ~self.opens
+        head = np.zeros(min(1, len(self)), dtype=bool)
+        pairs = ((cells.slice(1), cells.slice(0, max(0, len(cells) - 1))) for cells in self.compared)
+        return [np.concatenate([head, distinct(*pair)]) & ~self.opens for pair in pairs]
 
     def same(self, column: int, places: Numbers, others: Numbers) -> Flags:
         """Return whether a column has the same value in the versions at some places as in those at others."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Touched", "touched"]
 
+_END = 2**62  # behind every step
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Touched:
@@ -151,8 +153,7 @@ def _applied(history: History) -> str:
 def _found(history: History, what: str, steps: list[int], at: tuple[datetime, ...]) -> Touched:
     import pandas as pd
 
-    ((end,),) = history.fetch("SELECT max(step) FROM steps")
-    lives = lifelines(history, steps[0] - 1, end, _tables(history, steps), touching=steps)
+    lives = lifelines(history, steps[0] - 1, _END, _tables(history, steps), touching=steps)
     changes = changes_of(history, lives, steps)
     texts: dict[tuple[str, str], list[Any]] = {}
     for table, key, change, column, kept in changes[["table", "key", "change", "column", "kept"]].itertuples(

@@ -130,12 +130,13 @@ class Times:
 
 def first_time(run: Replay, query: str, values: Mapping[str, Any]) -> FirstTime:
     """Return the first step at which a query returns rows; see `Replay.first`."""
-    before, spans, how = _asked(run, query, values, until_found=True)
-    if not spans:
-        return FirstTime(query, None, None, None, None, None, None, None, before, run.after_step, how)
-    step = spans[0].first
+    statement = check_query(query, what="The query")
+    spans, how = _asked(run, statement, values, until_found=True)
+    step = spans[0].first if spans else 0
     at, input, kind, event_id, action, tick = _caused(run, [step])[step]
-    rows = run.history.ask(query, _with_now(check_query(query), values, at), step=step) if step else before
+    rows = run.history.ask(query, _with_now(statement, values, at), step=step)
+    if not spans:
+        return FirstTime(query, None, None, None, None, None, None, None, rows, run.after_step, how)
     return FirstTime(query, step, at, input, kind, event_id, action, tick, rows, run.after_step, how)
 
 
@@ -143,7 +144,9 @@ def times(run: Replay, query: str, values: Mapping[str, Any]) -> Times:
     """Return all steps at which a query returns rows; see `Replay.when`."""
     import pandas as pd
 
-    _, spans, how = _asked(run, query, values, until_found=False)
+    statement = check_query(query, what="The query")
+    run.history.ask(query, _with_now(statement, values, run.plan.base.at), step=0)  # says what is wrong with it
+    spans, how = _asked(run, statement, values, until_found=False)
     known = _caused(run, [step for one in spans for step in (one.first, one.end) if step is not None])
     none = (None,) * 6
     rows = []
@@ -172,15 +175,15 @@ _TYPES = {
 
 
 def _asked(
-    run: Replay, query: str, values: Mapping[str, Any], *, until_found: bool
-) -> tuple[pd.DataFrame, list[Span], str]:
-    """Return what a query returns at the base, the spans at which it returns rows, and the way they were found."""
-    statement, history = check_query(query, what="The query"), run.history
-    before = history.ask(query, _with_now(statement, values, run.plan.base.at), step=0)  # says what is wrong with it
+    run: Replay, statement: Statement, values: Mapping[str, Any], *, until_found: bool
+) -> tuple[list[Span], str]:
+    """Return the spans at which a query returns rows, and the way they were found."""
+    history, base_at = run.history, run.plan.base.at
     spans = spans_along(history, statement, values, until_found=until_found)
     if spans is not None:
-        return before, spans, ALONG
-    return before, spans_walked(history, statement, values, run.plan.base.at, until_found=until_found), WALKED
+        return spans, ALONG
+    history.ask(statement.text, _with_now(statement, values, base_at), step=0)  # says what is wrong with it
+    return spans_walked(history, statement, values, base_at, until_found=until_found), WALKED
 
 
 def _with_now(statement: Statement, values: Mapping[str, Any], at: datetime | None) -> dict[str, Any]:
