@@ -31,6 +31,7 @@ from benchmarks.gastown_cases import (
     make_gastown_trace,
 )
 from benchmarks.peers import apply_updates, create_duckdb, create_sqlite, fold, read_rows
+from benchmarks.rules_cases import make_rules, rules_duckdb, rules_ours, rules_sqlite
 from benchmarks.workload import COLUMNS, ROLES, by_handlers, by_projections, write_events
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ __all__ = [
     "make_gastown_events",
     "make_gastown_trace",
     "make_recording",
+    "make_rules",
     "projections",
     "replay_to",
+    "rules_duckdb",
+    "rules_ours",
+    "rules_sqlite",
     "sqlite_savepoint",
 ]
 

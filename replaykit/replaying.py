@@ -11,6 +11,7 @@ import duckdb
 
 from replaykit import connection
 from replaykit.audit import unguarded
+from replaykit.collector import collector_resting
 from replaykit.declarations import Table
 from replaykit.engine import Engine
 from replaykit.errors import IsolationError, ReconcilerError
@@ -167,9 +168,10 @@ class Replaying:
             else:
                 engine.flush()
                 engine.run()
-            ticks, said = self.put_off.answers(engine, instance)
-            if said:
-                fill(engine.ticker, said, ticks)
+            with collector_resting():
+                ticks, said = self.put_off.answers(engine, instance)
+                if said:
+                    fill(engine.ticker, said, ticks)
             return engine
         finally:
             workspace.close()

@@ -19,13 +19,13 @@ from replaykit.interrupt import interruptible
 from replaykit.rows import Row
 from replaykit.temporal.intervals import Dial
 from replaykit.temporal.lateral import by_lateral
-from replaykit.temporal.reading import Refused, ordered, qualified, unsure
+from replaykit.temporal.reading import Refused, has_order, ordered, qualified, unsure
 from replaykit.temporal.rewriting import by_intervals
 from replaykit.temporal.spans import load_events, load_ticks, load_versions
 from replaykit.temporal.ticks_table import Ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pandas as pd
 
@@ -70,8 +70,8 @@ class _Asked:
     """One statement that is put off, and the queries that answer it."""
 
     statement: Statement
-    queries: list[tuple[str, str]]
-    """Way and query, the one to try first in front."""
+    queries: list[tuple[str, Callable[[], str]]]
+    """Way, and what makes its query, the one to try first in front."""
     how: str = ""
 
 
@@ -121,19 +121,21 @@ class PutOff:
         try:
             tree = qualified(statement.text, _named(shape, statement))
             why = unsure(tree, shape, keys)
+            if why is None and not has_order(statement, tuple(name for name, _ in shape)):
+                why = "its rows can't be given one order"
             if why is not None:
                 raise Refused(why)
         except Refused as refused:
             reasons.append(str(refused))
             return
         asked = _Asked(ordered(statement, tuple(name for name, _ in shape)), [])
-        makers = {
+        makers: dict[str, Callable[[], str]] = {
             "intervals": partial(by_intervals, tree, names, dial),
             "lateral": partial(by_lateral, tree, names, dial, self.ticks),
         }
         for way in [way for way in ways if way in makers]:
-            try:
-                asked.queries.append((way, makers[way]()))
+            try:  # the next only has to be made if this one does not answer
+                asked.queries.append((way, makers[way] if asked.queries else partial(str, makers[way]())))
             except Refused as refused:
                 reasons.append(f"{way}: {refused}")
         if asked.queries:
@@ -189,8 +191,8 @@ class PutOff:
     def _answered(self, number: int, asked: _Asked, session: _Session) -> list[Said] | None:
         for way, query in asked.queries:
             try:
-                said = session.ask(asked.statement, query)
-            except duckdb.Error as exc:
+                said = session.ask(asked.statement, query())
+            except (duckdb.Error, Refused) as exc:
                 session.lost()
                 self.reasons[number].append(f"{way}: {str(exc).splitlines()[0]}")
                 continue

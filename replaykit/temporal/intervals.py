@@ -40,7 +40,7 @@ class Dial:
     def timed(self, rows: str, name: str, tick: str = "t0") -> str:
         """Return the query that adds the time of a tick, as a column of this name."""
         if self.step is None:
-            return f"SELECT r.*, k.at AS {quote(name)} FROM ({rows}) AS r JOIN {TICKS} AS k ON k.tick = r.{tick}"
+            return f"SELECT r.*, k.moment AS {quote(name)} FROM ({rows}) AS r JOIN {TICKS} AS k ON k.tick = r.{tick}"
         at = f"make_timestamp({self._origin()} + {tick} * {self.step})"
         return f"SELECT *, {at} AS {quote(name)} FROM ({rows})"
 

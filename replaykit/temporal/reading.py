@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from replaykit.readings import Shape
     from replaykit.sql import Statement
 
-__all__ = ["Refused", "by_rows", "in_order", "ordered", "parsed", "qualified", "unsure"]
+__all__ = ["Refused", "by_rows", "has_order", "in_order", "ordered", "parsed", "qualified", "unsure"]
 
 _STEADY = (
     "bitwiseandagg",
@@ -153,15 +153,16 @@ def ordered(statement: Statement, tables: tuple[str, ...]) -> Statement:
     sources = by_rows(tree, {name.lower(): name for name in tables})
     columns = _columns(tree)
     order = tree.args.get("order")
-    if (sources is None and columns is None) or (order is not None and "all" in _first(order)):
+    limited = tree.args.get("limit") or tree.args.get("offset")
+    hidden = sources is None and columns is None
+    if (hidden and (order is not None or limited)) or (order is not None and "all" in _first(order)):
         return statement
     if sources is not None:
         breaks = [f"{quote(alias)}.{'step' if table.lower() == 'events' else 'rowid'}" for alias, table in sources]
     else:
-        breaks = [str(n + 1) for n in range(columns or 0)]
+        breaks = ["ALL"] if columns is None else [str(n + 1) for n in range(columns)]
     if isinstance(tree, exp.Select) and tree.args.get("distinct") and tree.args["distinct"].args.get("on"):
         return statement
-    limited = tree.args.get("limit") or tree.args.get("offset")
     head, tail = _cut(statement.text) if limited else (statement.text, "")
     text = f"{head}{',' if order is not None else ' ORDER BY'} {', '.join(breaks)} {tail}".strip()
     return replace(statement, text=text) if _reads(text) else statement
@@ -170,6 +171,11 @@ def ordered(statement: Statement, tables: tuple[str, ...]) -> Statement:
 def in_order(declared: Rule | Invariant, tables: tuple[str, ...]) -> Rule | Invariant:
     """Return what was declared with its statement `ordered`."""
     return declared if declared.statement is None else replace(declared, statement=ordered(declared.statement, tables))
+
+
+def has_order(statement: Statement, tables: tuple[str, ...]) -> bool:
+    """Return whether `ordered` can give a statement's rows one order, or they have it."""
+    return _is_scan(parsed(statement.text), tables) or ordered(statement, tables) is not statement
 
 
 def _reads(text: str) -> bool:
@@ -222,16 +228,17 @@ def unsure(tree: Any, tables: Shape, keys: Mapping[str, tuple[str, ...]]) -> str
     for node in tree.find_all(exp.AggFunc):
         name = type(node).__name__.lower()
         window = node.find_ancestor(exp.Window)
-        if isinstance(window, exp.Window) and window.this is node and name in _RANKS:
-            continue
+        if isinstance(window, exp.Window) and name not in {*_STEADY, "groupconcat", "arrayagg"}:
+            continue  # whether it leaves ties is asked below
         if name not in _STEADY:
             return f"{node.sql_name().lower()}() may depend on the order of rows"
         if name in {"sum", "avg"} and not _is_whole(node, tree, tables):
             return f"{node.sql_name().lower()}() of fractions depends on the order of rows"
     for node in tree.find_all(exp.Func):
-        called = re.match(r"(\w+)\(", node.sql("duckdb"))
-        if called and not isinstance(node, exp.AggFunc) and called[1].lower() in _aggregates():
-            return f"{called[1].lower()}() may depend on the order of rows"
+        names = {node.name.lower()} if isinstance(node, exp.Anonymous) else {one.lower() for one in node.sql_names()}
+        called = "" if isinstance(node, exp.AggFunc) else next(iter(names & _aggregates()), "")
+        if called:
+            return f"{called}() may depend on the order of rows"
     for window in tree.find_all(exp.Window):
         ranks = type(window.this).__name__.lower() in (*_RANKS, *_STEADY)
         if (window.args.get("spec") or not ranks) and not _is_total(window, tree, keys):

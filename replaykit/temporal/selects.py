@@ -201,7 +201,7 @@ def flat(node: Any) -> Any:
             return exp.column(exp.to_identifier(f"{one.table.lower()}.{one.name.lower()}", quoted=True))
         return one
 
-    return node.copy().transform(renamed)
+    return node.copy().transform(renamed, copy=False)
 
 
 def per_tick(node: Any) -> Any:

@@ -55,7 +55,7 @@ def load_events(connection: duckdb.DuckDBPyConnection, columns: Iterable[str], t
 def load_ticks(connection: duckdb.DuckDBPyConnection, ticks: Ticks) -> None:
     """Create the table of tick numbers and times, for ticks that no interval gives."""
     connection.register("replaykit_rows", ticks.table())
-    connection.execute(f"CREATE TEMP TABLE {TICKS} AS SELECT tick, at FROM replaykit_rows")
+    connection.execute(f"CREATE TEMP TABLE {TICKS} AS SELECT tick, moment FROM replaykit_rows")
     connection.unregister("replaykit_rows")
 
 

@@ -70,7 +70,7 @@ def _constant(said: Sequence[Said]) -> Iterator[tuple[int, int, list[int]]]:
         ends.setdefault(end, []).append(place)
     marks = sorted({*begins, *ends})
     here: set[int] = set()
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
         here.difference_update(ends.get(mark, ()))
         here.update(begins.get(mark, ()))
         if here and following is not None:

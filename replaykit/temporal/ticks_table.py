@@ -58,7 +58,7 @@ class Ticks:
         return int(self.first.searchsorted(tick, side="right")) - 1
 
     def table(self) -> pa.Table:
-        """Return ``tick`` and ``at`` of every tick, where each is a span of its own."""
+        """Return ``tick`` and ``moment`` of every tick, where each is a span of its own."""
         import pyarrow as pa
 
-        return pa.table({"tick": pa.array(self.first), "at": pa.array(self.times, pa.timestamp("us"))})
+        return pa.table({"tick": pa.array(self.first), "moment": pa.array(self.times, pa.timestamp("us"))})
