@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replaykit.causes import cause_text
@@ -13,12 +15,14 @@ from replaykit.known import like, listed, nearest_keys
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from replaykit.history import History
     from replaykit.moment import Moment
 
-__all__ = ["Blame", "blame", "same_value"]
+__all__ = ["Blame", "blame", "blames", "same_value"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -48,9 +52,15 @@ class Blame:
     """The tick that emitted it, where it was an action."""
     action: int | None
     """The number in ``run.actions`` of what was applied, where a tick of this replay emitted it."""
-    values: pd.DataFrame
-    """Every value the cell had in this life of the row, with ``step``, ``applied_at``, ``caused_by`` and ``event_id``,
-    in the order in which they were set; the last is `value`."""
+    _changed: tuple[_Version, ...] = ()
+
+    @cached_property
+    def values(self) -> pd.DataFrame:
+        """Every value the cell had in this life of the row, in the order in which they were set; the last is `value`.
+
+        Columns: ``step``, ``applied_at``, ``caused_by``, ``event_id``, ``value``.
+        """
+        return _values(self._changed)
 
     @property
     def sentence(self) -> str:
@@ -96,44 +106,58 @@ def blame(moment: Moment, table: str, key: Any, column: str) -> Blame:
             f"Table {table!r} has no column {excerpt(column)}; it has {listed(history.columns(table))}."
             f"{like(column, history.columns(table))}"
         )
-    versions = _versions(history, table, key, column, moment.step)
+    return blames(moment, table, key, [column])[0]
+
+
+def blames(moment: Moment, table: str, key: Any, columns: Sequence[str]) -> list[Blame]:
+    """Return the same as `blame` for several columns of one row, in one query."""
+    history = moment.history
+    versions = _versions(history, table, key, columns, moment.step)
     live = [one for one in versions if one.end is None or one.end > moment.step]
     if not live:
         raise QueryError(_missing(history, table, key, moment, versions))
     life = [one for one in versions if one.born == live[-1].born]
-    changed = [one for number, one in enumerate(life) if number == 0 or not same_value(one.cell, life[number - 1].cell)]
-    last, parts = changed[-1], tuple(key) if isinstance(key, (tuple, list)) else (key,)
+    parts = tuple(key) if isinstance(key, (tuple, list)) else (key,)
+    return [_of_cell(life, table, parts, column, place) for place, column in enumerate(columns)]
+
+
+def _of_cell(life: list[_Version], table: str, key: tuple[Any, ...], column: str, place: int) -> Blame:
+    changed = [life[0]]
+    changed += [one for before, one in pairwise(life) if not same_value(before.cells[place], one.cells[place])]
+    changed = [one._replace(cells=(one.cells[place],)) for one in changed]
+    last, inserted = changed[-1], len(changed) == 1
     return Blame(
-        table, parts, column, last.cell, None if len(changed) == 1 else changed[-2].cell, len(changed) == 1, last.step,
-        last.applied_at, last.input, last.kind, last.event_id, last.tick, last.action, _values(changed),
+        table, key, column, last.cells[0], None if inserted else changed[-2].cells[0], inserted, last.step,
+        last.applied_at, last.input, last.kind, last.event_id, last.tick, last.action, tuple(changed),
     )  # fmt: skip
 
 
 class _Version(NamedTuple):
-    """One version of a row, as far as one cell of it goes, and the step that made it."""
+    """One version of a row, as far as some cells of it go, and the step that made it."""
 
     step: int
     end: int | None
     born: int
-    cell: Any
     input: str
     kind: str | None
     event_id: str | None
     applied_at: datetime | None
     tick: int | None
     action: int | None
+    cells: tuple[Any, ...]
 
 
-def _versions(history: History, table: str, key: Any, column: str, step: int) -> list[_Version]:
+def _versions(history: History, table: str, key: Any, columns: Sequence[str], step: int) -> list[_Version]:
     """Return every version of a row up to a step, in the order of writing."""
     where, parameters = history.where(table, key)
+    cells = ", ".join(f"v.{quote(column)}" for column in columns)
     rows = history.fetch(
-        f"SELECT v.valid_from, v.valid_to, v.born, v.{quote(column)}, coalesce(s.input, 'base'), s.kind, s.event_id, "
-        f"s.applied_at, s.tick, s.action FROM history.{quote(table)} v LEFT JOIN steps s ON s.step = v.valid_from "
+        "SELECT v.valid_from, v.valid_to, v.born, coalesce(s.input, 'base'), s.kind, s.event_id, s.applied_at, "
+        f"s.tick, s.action, {cells} FROM history.{quote(table)} v LEFT JOIN steps s ON s.step = v.valid_from "
         f"{where} AND v.valid_from <= $step ORDER BY v.change",
         {**parameters, "step": step},
     )
-    return [_Version(*row) for row in rows]
+    return [_Version._make((*row[:9], row[9:])) for row in rows]
 
 
 def same_value(one: Any, other: Any) -> bool:
@@ -157,7 +181,7 @@ def _missing(history: History, table: str, key: Any, moment: Moment, versions: l
     return f"{told}, nor at any other; its key is {list(history.keys[table])}, {nearest_keys(history, table, key)}."
 
 
-def _values(changed: list[_Version]) -> pd.DataFrame:
+def _values(changed: Sequence[_Version]) -> pd.DataFrame:
     import pandas as pd
 
     columns: dict[str, list[Any]] = {
@@ -165,7 +189,7 @@ def _values(changed: list[_Version]) -> pd.DataFrame:
         "applied_at": [one.applied_at for one in changed],
         "caused_by": [one.kind or one.input for one in changed],
         "event_id": [one.event_id for one in changed],
-        "value": [one.cell for one in changed],
+        "value": [one.cells[0] for one in changed],
     }
     frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
     return frame.astype({"step": "int64", "applied_at": "datetime64[us]"})

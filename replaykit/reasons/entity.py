@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from replaykit.declarations import Rule
     from replaykit.state import State
@@ -62,14 +62,12 @@ def entity_of(rule: Rule, fields: Mapping[str, Any], state: State, looked_at: It
 
 
 def _take_rows(entity: Entity, state: State, tables: set[str]) -> None:
+    values = frozenset(entity.values)
     for name in sorted(tables):
-        table = state.tables[name]
-        for key, row in table._rows.items():
-            if any(part in entity.values for part in (key if isinstance(key, tuple) else (key,))):
+        for key, row in state.tables[name]._rows.items():
+            if values.isdisjoint(dict.values(row)):
+                continue
+            if not values.isdisjoint(key if isinstance(key, tuple) else (key,)):
                 entity.rows.add((name, key))
-            elif any(one in entity.values for one in _scalars(row)):
+            else:
                 entity.naming.add((name, key))
-
-
-def _scalars(row: Any) -> Iterator[Any]:
-    return (one for one in dict.values(row) if type(one) is str or type(one) is int)

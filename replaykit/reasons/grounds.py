@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from replaykit.collector import collector_resting
 from replaykit.display import is_empty
 from replaykit.errors import QueryError, excerpt
 from replaykit.reasons.python_why import cells_behind, shown_place
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["why"]
 
 
+@collector_resting()
 def why(run: Replay, asked: Any) -> Why:
     """Return why a rule emitted an action, or an invariant was broken: see `replaykit.Replay.why`."""
     if hasattr(asked, "get") and asked.get("violation") is not None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["make_late"]
 
 
-def make_late(table: StateTable, read: Callable[[], list[tuple[int, Row]]]) -> None:
-    """Let an empty table take its rows, with their insertion numbers, from `read` when first looked into."""
+def make_late(table: StateTable, read: Callable[[], tuple[dict[Any, Row], dict[Any, int]]]) -> None:
+    """Let an empty table take its rows and their insertion numbers, by key, from `read` when first looked into."""
     late: Any = table
     kind: Any = type(table)
     late.__class__ = _late(kind)
@@ -38,8 +38,6 @@ def _late(base: Any) -> Any:
 
 
 def _fill(table: Any) -> None:
-    found = table._late_read()
-    keys = [table._key_of(row) for _, row in found]
-    table._rows = dict(zip(keys, (row for _, row in found), strict=True))
-    table._born = dict(zip(keys, (born for born, _ in found), strict=True))
-    table._next = max((born for born, _ in found), default=0) + 1
+    rows, born = table._late_read()
+    table._rows, table._born = dict(rows), dict(born)
+    table._next = max(born.values(), default=0) + 1

@@ -39,12 +39,12 @@ def python_obstacle(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, An
     Of several candidates the first is told that a trial confirms: with the named values set, the rule emits the action
     or stops at another place.
     """
-    plain_run = traced(scene, rule, lambda _: False)
+    plain_run = traced(scene, rule, None)
     known = emitted_like(rule, plain_run, kind, fields)
     if known is not None:
         return _emitted(scene, rule, known, fields)
     if plain_run.error is not None:
-        return _raised(scene, rule, plain_run)
+        return _raised(scene, rule, traced(scene, rule, lambda _: False))
     entity = entity_of(rule, fields, plain_run.state, [find.table for find in plain_run.notes.finds])
     run = traced(scene, rule, entity.holds)
     candidates = list(_candidates(run, entity, kind, fields))
@@ -186,7 +186,7 @@ def _moves_on(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any], ca
         changed = scene.with_cells([(one.table, one.key, one.column, one.value) for one in finding.needs])
     except StateError:  # the value does not fit
         return False
-    run = traced(changed, rule, lambda _: False)
+    run = traced(changed, rule, None)
     entity = entity_of(rule, fields, run.state, [find.table for find in run.notes.finds])
     following = next(_candidates(traced(changed, rule, entity.holds), entity, kind, fields), None)
     return following is not None and (following.stop, following.finding) != (candidate.stop, finding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -74,17 +74,13 @@ class Run:
         return next((log for log in self.tracer.logs if log.code is self.code), None)
 
 
-def traced(
-    scene: Scene,
-    rule: Rule | Invariant,
-    watched: Callable[[Mapping[str, Any]], bool],
-) -> Run:
+def traced(scene: Scene, rule: Rule | Invariant, watched: Callable[[Mapping[str, Any]], bool] | None) -> Run:
     """Run a Python rule on a scene, with a clock that is followed where nothing in the rule stands against that.
 
     Parameters
     ----------
     watched
-        Says of a function's variables whether they are to be kept.
+        Says of a function's variables whether they are to be kept. None follows no lines at all, only what is read.
     """
     quiet = not may_hide_errors(rule.function) and not may_hide_errors(getattr(rule, "each", None))
     run = _traced(scene, rule, watched, followed=True) if quiet else None
@@ -94,16 +90,16 @@ def traced(
 
 
 def _traced(
-    scene: Scene, rule: Rule | Invariant, watched: Callable[[Mapping[str, Any]], bool], *, followed: bool
+    scene: Scene, rule: Rule | Invariant, watched: Callable[[Mapping[str, Any]], bool] | None, *, followed: bool
 ) -> Run:
     function: Any = rule.function
     clock = _NotingClock(scene.at) if followed else None
     with _connected(scene, NotedState) as state:
-        tracer = Tracer(watched, getattr(getattr(function, "__code__", None), "co_filename", ""))
+        tracer = Tracer(watched or (lambda _: False), getattr(getattr(function, "__code__", None), "co_filename", ""))
         run = Run(state, state.notes, tracer, getattr(inspect.unwrap(function), "__code__", None), clock)
         state.notes.place = tracer.place
         state.now = now = scene.at if clock is None else clock.now()
-        with guarded(), tracing(tracer):
+        with guarded(), nullcontext() if watched is None else tracing(tracer):
             try:
                 for item, row in _called(rule, state, now, run.items, tracer):
                     run.rows.append((item, row, _made_at(tracer, row)))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replaykit import connection
-from replaykit.errors import QueryError, show_time
+from replaykit.errors import QueryError, StateError, excerpt, show_time
 from replaykit.reasons.late import make_late
 from replaykit.rollback import rolled_back
 from replaykit.rows import Row
@@ -17,7 +17,7 @@ from replaykit.state import State
 from replaykit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from replaykit.replayed import Replay
@@ -35,7 +35,7 @@ class Scene:
     """The clock of the tick, naive UTC."""
     step: int
     """The last step before it."""
-    _known: dict[str, list[tuple[int, Row]]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[str, tuple[dict[Any, Row], dict[Any, int]]] = field(default_factory=dict, repr=False, compare=False)
 
     def state(self, build: type[State] = State) -> Any:
         """Return the state as it was; its tables are read when first looked into. `state.sql` works in `workspace`."""
@@ -46,12 +46,17 @@ class Scene:
         state.step, state.now = self.step, self.at
         return state
 
-    def _rows(self, name: str) -> list[tuple[int, Row]]:
+    def _rows(self, name: str) -> tuple[dict[Any, Row], dict[Any, int]]:
+        """Return a table's rows and their insertion numbers, by key."""
         if name not in self._known:
-            self._known[name] = rows_at(self.run, name, self.step)
+            found, names = rows_at(self.run, name, self.step), self.run.history.keys[name]
+            single = names[0] if len(names) == 1 else None
+            keys = [row[single] if single else tuple(row[one] for one in names) for _, row in found]
+            rows = dict(zip(keys, (row for _, row in found), strict=True))
+            self._known[name] = rows, dict(zip(keys, (born for born, _ in found), strict=True))
         return self._known[name]
 
-    def with_cells(self, cells: Collection[tuple[str, tuple[Any, ...], str, Any]]) -> Scene:
+    def with_cells(self, cells: Iterable[tuple[str, tuple[Any, ...], str, Any]]) -> Scene:
         """Return this scene with some cells set: table, key, column and value of each.
 
         Raises
@@ -59,11 +64,16 @@ class Scene:
         StateError
             A value does not fit its column, or there is no such row.
         """
-        state = self.state()
-        for table, key, column, value in cells:
-            state[table].update(key if len(key) > 1 else key[0], {column: value})
-        changed = {name: [(born, row) for _, row, born in state[name].numbered()] for name in {one[0] for one in cells}}
-        return replace(self, _known={**self._known, **changed})
+        known = dict(self._known)
+        types = self.state().tables
+        for table, parts, column, value in cells:
+            rows, born = known[table] if table in known else self._rows(table)
+            key = parts if len(parts) > 1 else parts[0]
+            if key not in rows:
+                raise StateError(f"Table {table!r} has no row {excerpt(key)} at step {self.step}.")
+            changed = Row(rows[key], **{column: types[table].types[column](value)})
+            known[table] = {**rows, key: changed}, born
+        return replace(self, _known=known)
 
     @contextmanager
     def workspace(self, state: State) -> Iterator[Workspace]:

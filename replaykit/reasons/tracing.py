@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,12 +66,8 @@ class FrameLog:
 
     def called_from(self, index: int) -> Place | None:
         """Return the place it was called from for the line with this number."""
-        found = None
-        for start, place in self.entries:
-            if start > index:
-                break
-            found = place
-        return found
+        place = bisect_right(self.entries, index, key=itemgetter(0))
+        return self.entries[place - 1][1] if place else None
 
 
 class Place(NamedTuple):

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from replaykit.blame import blame, same_value
+from replaykit.blame import blames, same_value
 from replaykit.errors import QueryError
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from replaykit.blame import Blame
     from replaykit.history import History
     from replaykit.reasons.scene import Scene
     from replaykit.reasons.values import Cell
     from replaykit.state import State
 
-__all__ = ["Write", "blamed", "judged", "write_behind"]
+__all__ = ["Write", "blamed", "judged"]
+
+Life: TypeAlias = "list[tuple[int, dict[str, Any]]]"
+"""Step and cells of each version of a row."""
 
 
 class Write(NamedTuple):
@@ -40,24 +45,32 @@ class Write(NamedTuple):
 
 def blamed(scene: Scene, cells: Iterable[Cell]) -> tuple[Cell, ...]:
     """Return cells with the steps that set them."""
-    moment = scene.run.at(step=scene.step)
-    found = []
-    for cell in cells:
-        try:
-            found.append(replace(cell, blame=blame(moment, cell.table, cell.key, cell.column)))
-        except QueryError:  # a row that only a rule's own code made up
-            found.append(cell)
-    return tuple(found)
+    moment, listed = scene.run.at(step=scene.step), list(cells)
+    rows: dict[tuple[str, tuple[Any, ...]], list[str]] = {}
+    for cell in listed:
+        rows.setdefault((cell.table, cell.key), []).append(cell.column)
+    found: dict[tuple[str, tuple[Any, ...], str], Blame] = {}
+    for (table, key), columns in rows.items():
+        with suppress(QueryError):  # a row that only a rule's own code made up
+            found |= {(table, key, one.column): one for one in blames(moment, table, key, columns)}
+    return tuple(replace(cell, blame=found.get((cell.table, cell.key, cell.column))) for cell in listed)
 
 
-def write_behind(history: History, cell: Cell, step: int) -> Write | None:
-    """Return the write that set a cell to what it is after a step; the base counts as one that inserted its rows."""
+def _write(history: History, cell: Cell, step: int, lives: dict[tuple[str, tuple[Any, ...]], Life]) -> Write | None:
+    """Return the write that set a cell to what it is after a step; the base counts as one that inserted its rows.
+
+    Parameters
+    ----------
+    lives
+        The versions of rows that were looked up before.
+    """
     if cell.blame is None:
         return None
     key = cell.key if len(cell.key) > 1 else cell.key[0]
     if cell.blame.inserted:
         return Write(cell.table, key, cell.blame.step, None)
-    versions = _versions(history, cell.table, cell.key, step)
+    versions = lives.get((cell.table, cell.key)) or _versions(history, cell.table, cell.key, step)
+    lives[cell.table, cell.key] = versions
     last = max(number for number, (at, _) in enumerate(versions) if at == cell.blame.step)
     first = next(number for number, (at, _) in enumerate(versions) if at == cell.blame.step)
     before, after, now = versions[first - 1][1], versions[last][1], versions[-1][1]
@@ -65,7 +78,7 @@ def write_behind(history: History, cell: Cell, step: int) -> Write | None:
     return Write(cell.table, key, cell.blame.step, {name: before[name] for name in columns})
 
 
-def _versions(history: History, table: str, key: tuple[Any, ...], step: int) -> list[tuple[int, dict[str, Any]]]:
+def _versions(history: History, table: str, key: tuple[Any, ...], step: int) -> Life:
     """Return step and cells of the versions of a row's last life up to a step."""
     names = list(history.columns(table))
     where, parameters = history.where(table, key)
@@ -86,9 +99,10 @@ def judged(scene: Scene, cells: Iterable[Cell], stands: Callable[[Callable[[Stat
         Whether the decision is still made after a change of the state.
     """
     known: dict[tuple[str, Any, int], bool] = {}
+    lives: dict[tuple[str, tuple[Any, ...]], Life] = {}
     found = []
     for cell in cells:
-        write = write_behind(scene.run.history, cell, scene.step)
+        write = _write(scene.run.history, cell, scene.step, lives)
         if write is None:
             found.append(cell)
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from replaykit.collector import collector_resting
 from replaykit.display import brief, count, note_html, show_value, table_html
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.reasons.emitters import emitters
@@ -99,6 +100,7 @@ def _row(one: Obstacle) -> tuple[Any, ...]:
     return (one.rule, one.tick, one.at, one.stop, one.where, reason, needs, due, one.since)
 
 
+@collector_resting()
 def why_not(
     run: Replay, kind: str, at: Any = None, window: Any = None, fields: Mapping[str, Any] | None = None
 ) -> WhyNot:
@@ -154,7 +156,7 @@ def _dropped(scene: Scene, rule: Rule) -> str:
     """Return which other rule raised, so that the tick as a whole emitted nothing."""
     told = "it emitted the action, and the tick dropped all actions, since rules fail together"
     for other in scene.run.reconciler.rules.values():
-        error = None if other.function is None or other is rule else traced(scene, other, lambda _: False).error
+        error = None if other.function is None or other is rule else traced(scene, other, None).error
         if error is not None:
             return f"{told}: rule {other.name} raised {type(error).__name__}: {excerpt(str(error))}"
     return told
