@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import replaykit as rk
 from benchmarks.workload import COLUMNS, by_handlers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from benchmarks.measuring import Clock
     from replaykit.blame import Blame
@@ -23,6 +24,8 @@ __all__ = ["ask"]
 
 _TIMES = 15
 _APART = 1_000
+_PATIENCE = timedelta(minutes=5)
+_RULE = "SELECT job_id FROM jobs WHERE status = 'failed' AND $now - updated_at > INTERVAL 5 MINUTE ORDER BY job_id"
 _RARE = "SELECT job_id FROM jobs WHERE status = 'failed' AND attempts > $least"
 
 
@@ -36,9 +39,23 @@ def ask(clock: Clock, recording: str) -> dict[str, Any]:
     """
     with rk.open(recording) as opened:
         with clock:
-            run = rk.replay(opened, by_handlers())
+            run = rk.replay(opened, _with_rules(), ticks="10min")
         asked = _Asked(run)
         return {name: statistics.median(asked.seconds(question)) for name, question in asked.questions.items()}
+
+
+def _with_rules() -> rk.Reconciler:
+    """Return the handlers with one rule said twice, in Python and in SQL."""
+    jobs = by_handlers()
+
+    @jobs.rule("in Python", key="job_id")
+    def retry(state: Any, now: Any) -> Iterator[rk.Action]:
+        for job in state["jobs"].find(status="failed"):
+            if now - job["updated_at"] > _PATIENCE:
+                yield rk.Action("retry", job_id=job["job_id"])
+
+    jobs.rule("in SQL", _RULE, key="job_id", action="retry by SQL")
+    return jobs
 
 
 class _Asked:
@@ -58,6 +75,10 @@ class _Asked:
             "diff": lambda: self._diff(self._step(), _APART),
             "diff of all": lambda: self._diff(0, self._last),
             "gross diff": self._gross,
+            "why": lambda: self._why("in Python"),
+            "why sql": lambda: self._why("in SQL"),
+            "why not": lambda: self._why_not("retry"),
+            "why not sql": lambda: self._why_not("retry by SQL"),
         }
 
     def seconds(self, question: Callable[[], tuple[Callable[[], Any], Callable[[Any], Any]]]) -> list[float]:
@@ -157,6 +178,33 @@ class _Asked:
             _same(len(found), changes)
 
         return lambda: rk.diff(self._run.at(step=step), self._run.at(step=end), gross=True), check
+
+    def _why(self, rule: str) -> Any:
+        actions = self._run.actions
+        row = actions[actions["rule"] == rule].iloc[self._draw.randrange(int((actions["rule"] == rule).sum()))]
+        life = self._of(row["job_id"], row["step"])
+
+        def check(found: Any) -> None:
+            read = {cell.column: cell.value for cell in found.cells if cell.key == (row["job_id"],)}
+            wanted = {name: life[name].iloc[-1] for name in ("status", "updated_at")}
+            _same({name: read[name] for name in wanted}, wanted)
+            _same(found.cause.blame.step, int(life["valid_from"].iloc[-1]))
+
+        return lambda: self._run.why(row), check
+
+    def _why_not(self, kind: str) -> Any:
+        ticks = self._run.metrics
+        tick = ticks.iloc[self._draw.randrange(1, len(ticks))]
+        state = self._state(int(tick["step"]))
+        others = state[state["status"] != "failed"]
+        job = others.iloc[self._draw.randrange(len(others))]
+
+        def check(found: Any) -> None:
+            (need,) = found.best.needs
+            _same((need.key, need.column, need.value), ((job["job_id"],), "status", "failed"))
+            _same(found.best.cells[0].value, job["status"])
+
+        return lambda: self._run.why_not(kind, job_id=job["job_id"], at=tick["at"]), check
 
 
 def _differs(versions: pd.DataFrame) -> pd.DataFrame:

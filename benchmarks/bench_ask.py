@@ -12,6 +12,7 @@ from benchmarks.workload import COLUMNS
 __all__ = ["run"]
 
 _AIM = 0.050
+_AIM_OF_REASONS = 0.200
 _NAMES = {
     "at": "the state at a moment",
     "blame": "blame of a cell",
@@ -21,6 +22,10 @@ _NAMES = {
     "diff": "diff of moments 1,000 steps apart",
     "diff of all": "diff of base and end",
     "gross diff": "gross diff of 1,000 steps",
+    "why": "why, a rule in Python",
+    "why sql": "why, a rule in SQL",
+    "why not": "why not, a rule in Python",
+    "why not sql": "why not, a rule in SQL",
 }
 
 
@@ -42,7 +47,7 @@ def run(events: int = 1_000_000, rows: int = 10_000, repeats: int = 3) -> list[L
     lines = []
     for name, told in _NAMES.items():
         seconds = min(one.found[name] for one in rounds)
-        aim = f"< {_AIM * 1_000:g} ms"
-        what = "replaying again, by handlers"
-        lines.append(Line(f"{told} (median)", size, seconds, what, replay, replay / seconds, aim, seconds < _AIM, peak))
+        most = _AIM_OF_REASONS if name.startswith("why") else _AIM
+        aim, what = f"< {most * 1_000:g} ms", "replaying again, by handlers"
+        lines.append(Line(f"{told} (median)", size, seconds, what, replay, replay / seconds, aim, seconds < most, peak))
     return lines
