@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from replaykit.state import StateTable
     from replaykit.workspace import Workspace
 
-__all__ = ["Bench", "CannotSplitError", "bench", "same"]
+__all__ = ["ROWID", "Bench", "CannotSplitError", "bench", "same"]
 
-_ROWID = "rowid"
+ROWID = "rowid"  # which every table has in SQL: its rows in the order in which they were inserted
 
 
 class CannotSplitError(Exception):
@@ -43,7 +43,7 @@ class Bench:
         workspace.refresh(words)
         if "events" in words:
             self.types["events"] = self._columns_of("events")
-        self.refused = sorted(name for name, table in self.tables.items() if _ROWID in _types(table) and name in words)
+        self.refused = sorted(name for name, table in self.tables.items() if ROWID in _types(table) and name in words)
 
     def _columns_of(self, name: str) -> dict[str, tuple[str, str]]:
         found = self._workspace.connection.execute(f"SELECT * FROM {quote(name)} LIMIT 0").description or []
@@ -95,7 +95,8 @@ class Bench:
 
     def storage(self, table: str, column: str) -> str:
         """Return the type a column is stored as."""
-        return storage_type(self.types[table][column][1])
+        own = self.types[table].get(column)
+        return storage_type(own[1]) if own is not None else "BIGINT"  # a rowid
 
 
 @contextmanager

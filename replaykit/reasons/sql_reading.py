@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replaykit.reasons.sql_bench import CannotSplitError
+from replaykit.reasons.sql_bench import ROWID, CannotSplitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,6 @@ def qualified(bench: Bench, text: str) -> Any:
     from sqlglot import exp
     from sqlglot.optimizer.merge_subqueries import merge_subqueries
     from sqlglot.optimizer.qualify import qualify
-    from sqlglot.schema import MappingSchema
 
     try:
         tree = sqlglot.parse_one(text, dialect="duckdb")
@@ -49,8 +48,7 @@ def qualified(bench: Bench, text: str) -> Any:
         shadowed = [cte.alias for cte in tree.find_all(exp.CTE) if cte.alias.lower() in bench.types]
         if shadowed:
             raise CannotSplitError(f"WITH names {shadowed[0]!r}, which is a table's name too")
-        schema = MappingSchema(_shape(bench), dialect="duckdb", normalize=False)
-        tree = qualify(tree, dialect="duckdb", schema=schema, validate_qualify_columns=False)
+        tree = qualify(tree, dialect="duckdb", schema=_schema(bench), validate_qualify_columns=False)
         tree = merge_subqueries(tree)
     except CannotSplitError:
         raise
@@ -61,8 +59,13 @@ def qualified(bench: Bench, text: str) -> Any:
     return tree
 
 
-def _shape(bench: Bench) -> dict[str, object]:
-    return {name: dict.fromkeys(columns, "UNKNOWN") for name, columns in bench.types.items()}
+def _schema(bench: Bench) -> Any:
+    """Return tables and columns for sqlglot. State tables have a ``rowid``, which * does not stand for."""
+    from sqlglot.schema import MappingSchema
+
+    seen = {name: dict.fromkeys(columns, "UNKNOWN") for name, columns in bench.types.items()}
+    every = {name: {**columns, **({ROWID: "BIGINT"} if name in bench.tables else {})} for name, columns in seen.items()}
+    return MappingSchema(every, visible=seen, dialect="duckdb", normalize=False)
 
 
 def _mark(tree: Any) -> None:

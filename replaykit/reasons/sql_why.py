@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from replaykit.display import show_text
 from replaykit.reasons.sql_bench import Bench, CannotSplitError, bench
 from replaykit.reasons.sql_cells import cells_in, once
 from replaykit.reasons.sql_matches import Origin, let_through, origin_of
@@ -26,6 +27,7 @@ __all__ = ["read_statement", "sql_cells", "sql_grounds", "wanted_of"]
 
 _FOUND = 5  # rows of a subquery that are told
 _DEPTH = 3  # queries in queries
+_LONG = 200
 
 
 def sql_cells(scene: Scene, rule: Rule | Invariant, row: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -47,16 +49,18 @@ def sql_cells(scene: Scene, rule: Rule | Invariant, row: Mapping[str, Any]) -> t
 
 
 def sql_grounds(scene: Scene, rule: Rule | Invariant, row: Mapping[str, Any]) -> tuple[tuple[Cell, ...], str]:
-    """Return the same as `sql_cells`, and what could not be looked into; nothing if all could."""
+    """Return the same as `sql_cells`, and what no cell stands for: what can't be looked into, what was not there."""
     if rule.statement is None:
         return (), "it is not written in SQL"
     with bench(scene, rule.statement) as held:
         try:
             tree = read_statement(held, rule.statement, held.named(rule.statement))
-            cells = _cells_of(held, tree, row)
+            found = _found(held, tree, row)
+            if found is None:
+                return (), "at this tick it gives no such row"
+            return tuple(_of_origin(*found)), _absent(*found)
         except CannotSplitError as exc:
             return (), f"its SQL can't be split: {exc}"
-    return (tuple(cells), "") if cells is not None else ((), "at this tick it gives no such row")
 
 
 def read_statement(held: Bench, statement: Statement, rows: Sequence[Row]) -> Any:
@@ -81,14 +85,24 @@ def wanted_of(select: Select, names: list[str], row: Mapping[str, Any]) -> dict[
     return {places[name.lower()]: value for name, value in row.items()}
 
 
-def _cells_of(held: Bench, tree: Any, row: Mapping[str, Any]) -> list[Cell] | None:
+def _found(held: Bench, tree: Any, row: Mapping[str, Any]) -> tuple[Select, Origin] | None:
+    """Return which SELECT of a statement gave a row, and from what."""
     branches = [Select(held, node) for node in branches_of(tree)]
     for select in branches:
         wanted = wanted_of(select, branches[0].names, row)
         origin = origin_of(select, wanted) if wanted is not None else None
         if origin is not None:
-            return _of_origin(select, origin)
+            return select, origin
     return None
+
+
+def _absent(select: Select, origin: Origin) -> str:
+    """Return in words what a row also rests on: that some rows were not there."""
+    existences = [(one, existence_in(one.node)) for one in select.conjuncts]
+    told = [show_text(one.text, _LONG) for one, existence in existences if existence is not None and existence.negated]
+    alone = [one for one in select.sources if any(combo[one] is None for combo in origin.combos)]
+    told += [f"no row of {select.sources[one].table or one} was joined" for one in alone]
+    return f"It also rests on what was not there, which has no cells: {'; '.join(told)}" if told else ""
 
 
 def _of_origin(select: Select, origin: Origin, depth: int = 0) -> list[Cell]:
