@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Focus", "names_entity"]
 
-_TIMES = ("at", "occurred_at", "applied_at", "opened_at", "time")
+_TIMES = ("at", "occurred_at", "applied_at", "opened_at", "time", "since")
 _EVENTS = ("event_id",)
 _ENTITIES = ("entity", "key", "bead_id", "agent_id", "job_id", "id")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
+from replaykit.errors import show_time
 from replaykit.focus import Focus
 
 if TYPE_CHECKING:
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from replaykit.replayed import Replay
     from replaykit.window import Window
 
-__all__ = ["PAGE", "PAGED", "RECORDED", "REPLAYED", "VIEWS", "Choice", "evaluated", "expression", "imports"]
+__all__ = [
+    "ASKED", "PAGE", "PAGED", "RECORDED", "REPLAYED", "VIEWS", "Choice", "answered", "evaluated", "expression",
+    "imports",
+]  # fmt: skip
 
 PAGE = 200
 """Rows shown at once."""
@@ -47,6 +52,17 @@ class Choice:
     step: int | None = None
     violation_text: str = ""
     violation_sort: str = ""
+    asked: tuple[Any, ...] = ()
+    """What was chosen last: ``("action", 17)``, its number; ``("violation", 3)``, its place in ``run.violations``;
+    ``("cell", 512, "beads", ("b12",))``, the step, the table and the key of a row of the state."""
+    asked_column: str = ""
+    """The column of the cell asked about."""
+    why_not_kind: str = ""
+    """The kind of action of which to ask why not."""
+    why_not_field: str = ""
+    """The field that the entity in focus is; empty is the one in which it was seen."""
+    why_not_fields: Mapping[str, Any] = field(default_factory=dict)
+    """What names that action: the field and the entity as its value. Follows the focus."""
     offset: int = 0
     """Events before those shown."""
     focus: Focus = field(default_factory=Focus)
@@ -92,6 +108,32 @@ def violations(choice: Choice, name: str, page: tuple[int, int] | None) -> str: 
     return _call("views.violations", "run", text=choice.violation_text, sort=choice.violation_sort)
 
 
+def why(choice: Choice, name: str, page: tuple[int, int] | None) -> str:  # noqa: ARG001
+    """Return the expression of what made an action, a violation or a cell so; of the replay where none was chosen."""
+    what, *told = choice.asked or ("nothing",)
+    if what == "action":
+        return f"run.why({told[0]!r}).to_frame()"
+    if what == "violation":
+        return f"run.why(run.violations.iloc[{told[0]!r}]).to_frame()"
+    if what == "cell":
+        step, table, key = told
+        named = key[0] if len(key) == 1 else key
+        return f"run.at(step={step!r}).blame({table!r}, {named!r}, {choice.asked_column!r}).values"
+    return "run"
+
+
+def why_not(choice: Choice, name: str, page: tuple[int, int] | None) -> str:  # noqa: ARG001
+    """Return the expression of what stopped the rules from an action; of the replay where no entity is in focus."""
+    if not choice.why_not_fields:
+        return "run"
+    plain = {one: value for one, value in choice.why_not_fields.items() if one.isidentifier() and not iskeyword(one)}
+    odd = {one: value for one, value in choice.why_not_fields.items() if one not in plain}
+    given = [repr(choice.why_not_kind), *(f"{one}={value!r}" for one, value in plain.items())]
+    given += [f"**{odd!r}"] if odd else []
+    given += [f"at={show_time(choice.focus.time)!r}"] if choice.focus.time is not None else []
+    return f"run.why_not({', '.join(given)}).to_frame()"
+
+
 def story(choice: Choice, name: str, page: tuple[int, int] | None) -> str:  # noqa: ARG001
     """Return the expression of everything recorded about the entity in focus."""
     return f"{name}.story({choice.focus.entity!r}).frame"
@@ -113,6 +155,8 @@ VIEWS: Mapping[str, Callable[[Choice, str, tuple[int, int] | None], str]] = {
     "State diff": changes,
     "State at": state_at,
     "Violations": violations,
+    "Why": why,
+    "Why not": why_not,
     "Events": events,
     "Story": story,
     "Metrics": _plain("run.metrics"),
@@ -127,6 +171,8 @@ RECORDED = ("Events", "Story", "Kinds", "Unexplained")
 """Those that need no replay."""
 REPLAYED = tuple(name for name in VIEWS if name not in RECORDED[2:])
 """Those to look at a replay with."""
+ASKED = ("Why", "Why not")
+"""Those that answer a question: the table of a value that also says it in a sentence."""
 PAGED = ("Events", "State at")
 """Those of which DuckDB gives a page; the others are held in memory."""
 
@@ -146,13 +192,26 @@ def expression(view: str, choice: Choice, name: str = "recording", page: tuple[i
 
 def evaluated(text: str, recording: Recording, run: Replay | None, name: str = "recording") -> pd.DataFrame:
     """Return the table of an expression made by `expression`: names, calls and quoted values, nothing else."""
+    found: pd.DataFrame = _value(text, recording, run, name)
+    return found
+
+
+def answered(text: str, recording: Recording, run: Replay, name: str = "recording") -> tuple[pd.DataFrame, str]:
+    """Return the table of the expression of a question, and the answer in words; it is asked once."""
+    asked, _, table = text.rpartition(".")
+    answer = _value(asked, recording, run, name)
+    beyond = getattr(answer, "beyond", "")
+    told = answer.sentence if beyond in answer.sentence else f"{answer.sentence} {beyond}."
+    return answer.to_frame() if table == "to_frame()" else answer.values, told
+
+
+def _value(text: str, recording: Recording, run: Replay | None, name: str) -> Any:
     import replaykit
     from replaykit import views
     from replaykit.glance import glance
 
     names: dict[str, Any] = {name: recording, "run": run, "views": views, "rk": replaykit, "glance": glance}
-    found: pd.DataFrame = eval(text, {"__builtins__": {}}, names)  # noqa: S307 - our own text, values quoted
-    return found
+    return eval(text, {"__builtins__": {}}, names)  # noqa: S307 - our own text, values quoted
 
 
 def imports(text: str) -> str:

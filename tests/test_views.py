@@ -559,6 +559,13 @@ def called(view, choice, run):
         return views.violations(run, text=choice.violation_text, sort=choice.violation_sort)
     if view == "Story":
         return run.recording.story(choice.focus.entity).frame
+    if view == "Why":
+        what, *told = choice.asked
+        if what == "cell":
+            return run.at(step=told[0]).blame(told[1], *told[2], choice.asked_column).values
+        return run.why(told[0] if what == "action" else run.violations.iloc[told[0]]).to_frame()
+    if view == "Why not":
+        return run.why_not(choice.why_not_kind, at=choice.focus.time, **choice.why_not_fields).to_frame()
     plain = {
         "Metrics": lambda: run.metrics, "Verdict": lambda: run.verdict.checks, "Problems": lambda: run.problems,
         "Differing cells": lambda: run.verdict.cells, "Kinds": lambda: glance(run.recording, choice.window).kinds,
@@ -576,6 +583,11 @@ def outcome(make):
 
 
 TEXT = st.sampled_from(sorted(hostile.CORPUS.values(), key=len))
+ASKED = st.one_of(
+    st.tuples(st.just("action"), st.integers(1, 9)), st.tuples(st.just("violation"), st.integers(0, 3)),
+    st.tuples(st.just("cell"), st.integers(0, 9), st.sampled_from(["t", ODD, "none"]),
+        st.tuples(st.sampled_from([text for name, text in hostile.CORPUS.items() if name != "surrogate"]))),
+)  # fmt: skip
 CHOICES = st.builds(
     Choice,
     window=st.sampled_from([rk.Window("2026-01-01", "2026-01-02"), rk.Window("00:00:05", "00:00:20.5")]),
@@ -585,7 +597,9 @@ CHOICES = st.builds(
     changed=st.sampled_from(["", "t", ODD]), gross=st.booleans(), table=st.sampled_from(["t", ODD]),
     step=st.sampled_from([None, 0, 1, 17]), violation_text=st.just("") | TEXT,
     violation_sort=st.sampled_from(["", "-closed_at", "entity"]) | TEXT, offset=st.sampled_from([0, 3]),
-    focus=st.builds(Focus, entity=TEXT),
+    focus=st.builds(Focus, entity=TEXT), asked=ASKED, asked_column=st.sampled_from(["note", "n"]) | TEXT,
+    why_not_kind=TEXT | st.just("say"),
+    why_not_fields=st.builds(lambda name, value: {name: value}, st.sampled_from(["id", "note"]) | TEXT, TEXT),
 )  # fmt: skip
 
 
@@ -602,6 +616,13 @@ def test_an_expression_gives_what_calling_the_view_gives(view, choice):
         assert shown == expected
     else:
         pd.testing.assert_frame_equal(shown, expected)
+
+
+def test_nothing_asked_is_the_replay_itself():
+    """The code still runs, and the view says what to choose."""
+    run = jobs([("a", "x")])
+
+    assert [expression(view, Choice(run.window)) for view in ("Why", "Why not")] == ["run", "run"]
 
 
 def test_the_base_is_a_step_one_can_choose():

@@ -12,9 +12,10 @@ from replaykit.sql import quote
 if TYPE_CHECKING:
     import pandas as pd
 
+    from replaykit.focus import Focus
     from replaykit.replayed import Replay
 
-__all__ = ["entity_place", "first_touched", "state", "state_size", "step_sentence", "touched_by"]
+__all__ = ["entity_place", "first_touched", "state", "state_size", "step_of", "step_sentence", "touched_by"]
 
 
 def state(
@@ -118,6 +119,17 @@ def touched_by(run: Replay, step: int) -> dict[str, int]:
     ]
     found = run.history.fetch(" UNION ALL ".join(parts) + " ORDER BY 1", {"step": at})
     return {run.history.tables[number]: int(rows) for number, rows in found if rows}
+
+
+def step_of(run: Replay, focus: Focus, otherwise: int | None = None) -> int | None:
+    """Return the step of the event or the time in focus; where the replay has none, the step there was."""
+    try:
+        if focus.event is not None or focus.time is not None:
+            return (run.at(event=focus.event) if focus.event is not None else run.at(focus.time)).step
+    except QueryError:
+        if focus.time is not None:
+            return run.history.step_at(focus.time)
+    return otherwise
 
 
 def step_sentence(run: Replay | None, step: int | None) -> str:

@@ -11,7 +11,7 @@ from replaykit.focus import Focus
 from replaykit.looks import RECORDED, REPLAYED, Choice, expression, imports
 from replaykit.reconciler import reconciler_of
 from replaykit.replay import replay
-from replaykit.views.standing import step_sentence
+from replaykit.views.standing import step_of, step_sentence
 from replaykit.widgets.calls import options_of, replay_call
 from replaykit.widgets.frame import Frame
 from replaykit.widgets.hands import Hands
@@ -124,7 +124,7 @@ class Explorer:
         before, self.choice.focus, self.error = self.choice.focus, focus, None
         if self.run is not None:
             if (focus.time, focus.event) != (before.time, before.event):
-                self.choice.step = self._step_at(focus)
+                self.choice.step = step_of(self.run, focus, self.choice.step)
             if focus.entity not in (None, before.entity):
                 self.choice.table = table_of(self.run, self.choice)
         self.refresh()
@@ -212,7 +212,8 @@ class Explorer:
 
     def _take(self, call: str, run: Replay) -> None:
         self._taken, self._ran, self._run, self._costed = self._taken + 1, call, run, ""
-        self.choice.step = run.after_step if self.focus == Focus() else self._step_at(self.focus)
+        self.choice.asked = ()  # by number, which means another row in this replay
+        self.choice.step = run.after_step if self.focus == Focus() else step_of(run, self.focus, self.choice.step)
         self.pages.offer(run)
         if self._taken == 1:
             self.choice.table = self.pages.first_table
@@ -232,17 +233,6 @@ class Explorer:
         self.choice.offset = offset
         self.frame.code(self.code)
 
-    def _step_at(self, focus: Focus) -> int | None:
-        """Return the step of an event or a time; where the replay has none, the step there was."""
-        assert self.run is not None
-        try:
-            if focus.event is not None or focus.time is not None:
-                return (self.run.at(event=focus.event) if focus.event is not None else self.run.at(focus.time)).step
-        except QueryError:
-            if focus.time is not None:
-                return self.run.history.step_at(focus.time)
-        return self.choice.step
-
     def refresh(self) -> None:
         """Make every part say the same as window, focus and result."""
         if self._choice is not None:
@@ -250,7 +240,7 @@ class Explorer:
             if self.view == "State at":
                 said = step_sentence(self.run, self.choice.step)
             self.pages.follow(self.choice, self.run, said)
-            self.frame.follow(self.choice)
+            self.frame.follow(self.choice, self.run)
             if not brush.moving:  # while a window is dragged, only what is cheap goes along
                 self._show_view()
                 self._show_cost()

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["Frame"]
 
 _TICKS = ("end", "event", "recorded", "1s", "5s", "1min")
+_ASKED = {
+    "Why": "What made the action, the violation or the cell chosen last so",
+    "Why not": "What stopped each rule that could have emitted an action on the entity in focus at the time in focus",
+}
+_UNASKED = {
+    "Why": "Replay, then choose an action, a violation or a cell of the state, to ask what made it so",
+    "Why not": "Replay, then choose a row or type an id into Entity, to ask what stopped an action on it",
+}
 _WIDE = ipw.Layout(width="auto")
 _NARROW = {"description_width": "initial"}
 
@@ -93,6 +101,8 @@ class Frame(Quiet):
         self.clear = ipw.Button(
             description="Clear focus", tooltip="Look at nothing in particular", layout=ipw.Layout(width="auto")
         )
+        self.asks = {name: ipw.Button(description=f"{name}?", layout=_WIDE) for name in _UNASKED}
+        """Buttons that open the views with answers, by view."""
         self.copier = Copier(label="Copy as code", title="Copy the code that gives this replay and this table")
         self.code_area = ipw.Textarea(
             description="Code", tooltip="The code that gives this replay and this table", style=_NARROW,
@@ -110,7 +120,7 @@ class Frame(Quiet):
             parts = [self.brush, row(self.start, self.end, self.about), row(*self.filters.controls.values())]
             parts += [row(self.ticks, *self.running.parts)] if replays else []
             parts.append(row(self.banner, self.mend, self.details))
-            parts.append(row(self.time, self.entity, self.event, self.clear))
+            parts.append(row(self.time, self.entity, self.event, self.clear, *(self.asks.values() if replays else ())))
             box = ipw.VBox([*parts, pages, code, self.code_area], layout=_WIDE)
         box.add_class("replaykit-explorer")
         return box
@@ -124,6 +134,8 @@ class Frame(Quiet):
         for name in ("entity", "event"):
             getattr(self, name).observe(lambda change, name=name: self._say(name, change["new"] or None), "value")
         self.clear.on_click(lambda _: self._say("focus", Focus()))
+        for name, button in self.asks.items():
+            button.on_click(lambda _, name=name: self._say("ask", name))
         self.mend.on_click(lambda _: self._say("mend", None))
         self.show_code.observe(lambda change: self._open_code(change["new"]), "value")
 
@@ -138,8 +150,8 @@ class Frame(Quiet):
         """Return the change of focus that a click on the brush means."""
         return (time, None if time is None else event_at(self.recording, time))
 
-    def follow(self, choice: Choice) -> None:
-        """Make everything say what is chosen."""
+    def follow(self, choice: Choice, run: Replay | None = None) -> None:
+        """Make everything say what is chosen; without a replay nothing can be asked."""
         with self.quiet():
             self.start.value, self.end.value = map(show_time, choice.window.bounds())
             self.brush.window, self.brush.focus = choice.window, choice.focus.time
@@ -147,6 +159,9 @@ class Frame(Quiet):
             self.time.value = "" if focus.time is None else show_time(focus.time)
             self.entity.value, self.event.value = focus.entity or "", focus.event or ""
         self.filters.follow(choice)
+        for name, there in (("Why", choice.asked), ("Why not", choice.why_not_fields)):
+            self.asks[name].disabled = run is None or not there
+            self.asks[name].tooltip = _UNASKED[name] if self.asks[name].disabled else _ASKED[name]
         if self._told != choice.window:
             self._told = choice.window
             self.about.value = note_html(glance(self.recording, choice.window).sentence)

@@ -183,7 +183,7 @@ class Grid:
         self._frame = frame.iloc[:_MOST, self._order(frame, (*first, *self._first))]
         shown = len(self._frame)
         told = self._caption(shown, total, start, more, empty)
-        self._say(f"{told} ({about})" if about else told, alarm=not shown)
+        self._say(told + (f" ({about})" if about[-1:] not in ("", ".") else about and f". {about}"), alarm=not shown)
         if shown:
             self._draw(whole=shown == total, marks=marks or {}, cells=cells)
         if self.table is not None:

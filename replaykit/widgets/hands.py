@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from replaykit.asked import ask
 from replaykit.focus import Focus
 from replaykit.widgets.standing import widened
 from replaykit.widgets.tables import keys_of
@@ -52,6 +53,8 @@ class Hands:
             one.focus = self._focus(name, value)
         elif name == "mend":
             self._mend()
+        elif name == "ask":
+            one.view = value
         else:
             self._set(name, value)
             one.refresh()
@@ -61,6 +64,8 @@ class Hands:
         """Take over a row, and the column of the cell if it names something."""
         one = self.explorer
         one.frame.offer(row)
+        if one.run is not None:
+            ask(one.choice, one.run, one.view, row, column)
         one.focus = one.focus.moved(row, column, keys_of(one.view, one.choice, one.run))
 
     def _focus(self, name: str, value: Any) -> Focus:
@@ -80,6 +85,8 @@ class Hands:
             self.explorer.options["ticks"] = value
         elif name != "view":
             setattr(self.explorer.choice, name, value)
+        if name == "why_not_kind":
+            self.explorer.choice.why_not_field = ""
         if name in ("kinds", "text"):
             self._filter()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
+from replaykit.asked import Asks
 from replaykit.display import show_text
 from replaykit.focus import names_entity
 from replaykit.looks import PAGE
@@ -31,6 +32,7 @@ _EMPTY = {
     "Problems": "everything went as the reconciler's author meant.",
     "Verdict": "there was nothing to compare with: no snapshot and no recorded action or check in reach.",
     "Violations": "no invariant was broken, as far as the ticks asked; or clear the filter.",
+    "Why": "no cell of the state can be named",
     "State diff": "the window changed nothing, or nothing that lasted; gross shows what was undone.",
 }
 _WIDEN = "widen the window, or clear the filter."
@@ -67,6 +69,7 @@ class Pages(Quiet):
         self.bound = {name: Bound(_controls(name, tables), changed) for name in self.views}
         """The controls, by view and by field of the choice."""
         self._shown: dict[str, Any] = {}
+        self._asks: Asks | None = None
         self._hand: int | None = None
         self._held: dict[str, Any] = {}
         for name, table in self.tables.items():
@@ -116,6 +119,8 @@ class Pages(Quiet):
 
     def offer(self, run: Replay) -> None:
         """Let the controls choose among what a replay holds."""
+        self._asks = Asks(run)
+        self.bound["Why not"].offer("why_not_kind", [(show_text(one, 60), one) for one in self._asks.kinds])
         kinds = run.actions["kind"].value_counts().sort_index()
         told = [(f"{show_text(str(kind), 60)} ({number:,})", kind) for kind, number in kinds.items()]
         self.bound["Actions"].offer("action_kinds", told)
@@ -134,12 +139,24 @@ class Pages(Quiet):
             several = ("kind", "entity", "rule", "last_at", "-ticks")
             told = ("kind", "entity", "rule", "-at") if choice.every else several
             self.bound["Actions"].offer("action_sort", _orders("emitted", *told))
+        if self._asks is not None:
+            self._offer_asks(self._asks, choice)
         for bound in self.bound.values():
             bound.follow(choice)
         with self.quiet(), self.scrubber.hold_sync():
             self.scrubber.most = 0 if run is None else run.after_step
             self.scrubber.value = choice.step or 0
             self.scrubber.said = said
+
+    def _offer_asks(self, asks: Asks, choice: Choice) -> None:
+        asks.settle(choice)
+        kind = choice.why_not_kind
+        own = next(iter(choice.why_not_fields), "") if not choice.why_not_field else ""
+        fields = [(show_text(name, 60), name) for name in asks.fields(kind)]
+        self.bound["Why not"].offer("why_not_field", [(f"where it was seen{own and f': {own}'}", ""), *fields])
+        self.bound["Why"].offer(
+            "asked_column", [(show_text(one, 60) or "no cell chosen", one) for one in asks.columns(choice.asked)]
+        )
 
     def titles(self, run: Replay | None) -> None:
         """Say in the tabs how much a replay found."""
@@ -166,9 +183,10 @@ class Pages(Quiet):
         if self._shown.get(self.view) != key:
             self._shown.pop(self.view, None)
             offset = shown.offset if place is None else place
+            cells = _names if self.view.startswith("State") else _ids
             table.refresh(
                 shown.fetch, lambda: shown.count, offset=offset, more=shown.text,
-                empty=_EMPTY.get(self.view, _WIDEN), marks=_marks, cells=_ids, about=shown.about, first=shown.keys,
+                empty=_EMPTY.get(self.view, _WIDEN), marks=_marks, cells=cells, about=shown.about, first=shown.keys,
             )  # fmt: skip
             self._shown[self.view] = key
         if place is None:
@@ -182,7 +200,7 @@ class Pages(Quiet):
 
         nothing = pd.DataFrame()
         self._shown.pop(self.view, None)
-        self.tables[self.view].refresh(lambda _limit, _offset: nothing, lambda: 0, empty=why)
+        self.tables[self.view].refresh(lambda _limit, _offset: nothing, lambda: 0, empty=why, about="")
 
 
 def _paging(name: str) -> Paging:
@@ -198,6 +216,10 @@ def _no_rows(_limit: int, _offset: int) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame()
+
+
+def _names(frame: pd.DataFrame) -> list[str]:
+    return [str(name) for name in frame.columns]
 
 
 def _ids(frame: pd.DataFrame) -> list[str]:
@@ -252,6 +274,13 @@ def _controls(name: str, tables: Sequence[str]) -> dict[str, Any]:
         }
     if name == "State at":
         return {"table": choose("Table", "The state table to show", tables)}
+    if name == "Why":
+        return {"asked_column": choose("Column", "Where a cell was chosen: the column to ask about")}
+    if name == "Why not":
+        return {
+            "why_not_kind": choose("Kind of action", "What was not emitted", width="300px"),
+            "why_not_field": choose("Field", "The field of that action that the entity in focus is", width="300px"),
+        }
     if name == "Violations":
         return {
             "violation_text": text("In violations", "Show only violations that hold this text"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError
-from replaykit.looks import RECORDED, evaluated, expression
+from replaykit.looks import ASKED, RECORDED, answered, evaluated, expression
 from replaykit.views.happened import event_place
 from replaykit.views.standing import entity_place, first_touched, state_size
 
@@ -53,7 +53,7 @@ class Tables:
 
     def __init__(self, recording: Recording, name: str, paged: Callable[[int], None]) -> None:
         self.recording, self.name, self._paged = recording, name, paged
-        self._held: tuple[Any, pd.DataFrame] | None = None
+        self._held: tuple[Any, pd.DataFrame, str] | None = None
 
     def shown(self, view: str, choice: Choice, run: Replay | None, counted: int) -> Shown:
         """Return what a view shows; `counted` is the number of events that pass the filter inside the window.
@@ -67,16 +67,20 @@ class Tables:
             raise QueryError("Press Replay: this view shows what the rules made of the window.")
         if view == "Story" and choice.focus.entity is None:
             raise QueryError("Choose a row anywhere, or type an id into Entity: the story is that of one entity.")
+        if view == "Why" and not choice.asked:
+            raise QueryError("Choose an action, a violation, or a cell of the state: this view says what made it so.")
+        if view == "Why not" and not choice.why_not_fields:
+            raise QueryError("Choose a row anywhere, or type an id into Entity: this view says what stopped the rules.")
         if view == "Events":
             return self._events(choice, counted)
         if view == "State at":
             assert run is not None
             return self._state(choice, run)
         text, keys = expression(view, choice, self.name), keys_of(view, choice, run)
-        frame = self._whole(text, run)
+        frame, said = self._whole(text, run, answers=view in ASKED)
         return Shown(
             text, lambda limit, offset: frame.iloc[offset : offset + limit], len(frame),
-            choice.focus.place_in(frame, keys), about=_about(view, choice, run), keys=keys,
+            choice.focus.place_in(frame, keys), about=said or _about(view, choice, run), keys=keys,
         )  # fmt: skip
 
     def _events(self, choice: Choice, counted: int) -> Shown:
@@ -101,11 +105,12 @@ class Tables:
         size = state_size(run, table, step=choice.step)
         return Shown(text, fetch, size, place, offset, keys=run.history.keys[table])
 
-    def _whole(self, text: str, run: Replay | None) -> pd.DataFrame:
-        """Return a view's table, held as long as the same is asked for."""
+    def _whole(self, text: str, run: Replay | None, *, answers: bool) -> tuple[pd.DataFrame, str]:
+        """Return a view's table and what it says in words, held as long as the same is asked for."""
         if self._held is None or self._held[0] != (text, run):
-            self._held = ((text, run), evaluated(text, self.recording, run, self.name))
-        return self._held[1]
+            found = answered(text, self.recording, run, self.name) if answers and run is not None else None
+            self._held = ((text, run), *(found or (evaluated(text, self.recording, run, self.name), "")))
+        return self._held[1:]
 
 
 def _about(view: str, choice: Choice, run: Replay | None) -> str:
