@@ -15,6 +15,7 @@ from replaykit.declarations import Rule
 from replaykit.errors import IsolationError
 from replaykit.reasons.notes import NotedState, Notes
 from replaykit.reasons.tracing import Place, Tracer, tracing
+from replaykit.reasons.undoing import Write
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -170,6 +171,11 @@ class Trial:
     def rows(self, change: Callable[[State], None] | None = None, *, at: datetime | None = None) -> list[Any]:
         """Return what the rule yields after a change of the state, which is taken back; errors are raised."""
         state, scene = self._state, self._scene
+        if self._rule.statement is not None and (change is None or isinstance(change, Write)):
+            from replaykit.reasons.sql_stage import staged
+
+            stage = staged(scene, self._rule.statement)
+            return list(stage.rows(self._rule.statement, at=at, without=change))
         mark = len(state.changes)
         try:
             if change is not None:

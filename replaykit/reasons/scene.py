@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from replaykit.replayed import Replay
 
-__all__ = ["Scene", "put_rows", "rows_at", "scene_at"]
+__all__ = ["Scene", "pairs_at", "rows_at", "scene_at"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Scene:
     step: int
     """The last step before it."""
     _known: dict[str, tuple[dict[Any, Row], dict[Any, int]]] = field(default_factory=dict, repr=False, compare=False)
+    _stages: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """See `replaykit.reasons.sql_stage`."""
 
     def state(self, build: type[State] = State) -> Any:
         """Return the state as it was; its tables are read when first looked into. `state.sql` works in `workspace`."""
@@ -86,7 +88,7 @@ class Scene:
                 workspace = Workspace(instance, state, run.plan, numbered=numbered)
                 try:
                     if numbered:
-                        workspace.follow(_pairs(run, self.step))
+                        workspace.follow(pairs_at(run, self.step))
                     state._sql = workspace.sql
                     yield workspace
                 finally:
@@ -95,7 +97,8 @@ class Scene:
             instance.close()
 
 
-def _pairs(run: Replay, step: int) -> list[tuple[int, int, Any]]:
+def pairs_at(run: Replay, step: int) -> list[tuple[int, int, Any]]:
+    """Return step, position and clock of the events up to a step."""
     return [
         (number, position, applied)
         for number, position, applied in run.history.fetch(
@@ -115,16 +118,6 @@ def rows_at(run: Replay, table: str, step: int) -> list[tuple[int, Row]]:
         {"step": step},
     )
     return [(born, Row(zip(names, cells, strict=True))) for born, *cells in found]
-
-
-def put_rows(state: State, name: str, rows: Iterable[tuple[int, Row]]) -> None:
-    """Fill an empty table of a state with rows that keep their insertion numbers."""
-    table = state.tables[name]
-    for born, row in rows:
-        key = table._key_of(row)
-        table._rows[key] = row
-        table._born[key] = born
-        table._next = born + 1
 
 
 def scene_at(run: Replay, at: datetime | None = None, *, tick: int | None = None) -> Scene:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import GuardError, StateError
-from replaykit.reasons.scene import put_rows, rows_at
-from replaykit.rows import plain
+from replaykit.reasons.sql_stage import staged
+from replaykit.rows import Row, plain
 from replaykit.sql import check_query, quote
-from replaykit.state import State
 from replaykit.storage import storage_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from replaykit.reasons.scene import Scene
-    from replaykit.rows import Row
     from replaykit.sql import Statement
     from replaykit.state import StateTable
-    from replaykit.workspace import Workspace
 
-__all__ = ["ROWID", "Bench", "CannotSplitError", "bench", "same"]
+__all__ = ["ROWID", "Bench", "CannotSplitError", "same"]
 
 ROWID = "rowid"  # which every table has in SQL: its rows in the order in which they were inserted
 
@@ -33,21 +29,16 @@ class CannotSplitError(Exception):
 class Bench:
     """Asks on the state of one tick. Names of tables and columns are lower case here, as they are in read trees."""
 
-    def __init__(self, scene: Scene, state: State, workspace: Workspace, words: frozenset[str]) -> None:
+    def __init__(self, scene: Scene, statement: Statement) -> None:
         self.scene = scene
-        self.tables: dict[str, StateTable] = {name.lower(): table for name, table in state.tables.items()}
+        self._stage = staged(scene, statement)
+        self.tables: dict[str, StateTable] = {name.lower(): table for name, table in self._stage.tables.items()}
         self.types = {name: _types(table) for name, table in self.tables.items()}
-        self._workspace = workspace
         self._rows: dict[str, dict[int, Row]] = {}
-        self._bound: dict[str, Any] = {"replaykit_": None}  # never empty, so that no answer is kept for later
-        workspace.refresh(words)
-        if "events" in words:
-            self.types["events"] = self._columns_of("events")
-        self.refused = sorted(name for name, table in self.tables.items() if ROWID in _types(table) and name in words)
-
-    def _columns_of(self, name: str) -> dict[str, tuple[str, str]]:
-        found = self._workspace.connection.execute(f"SELECT * FROM {quote(name)} LIMIT 0").description or []
-        return {str(column[0]).lower(): (str(column[0]), "") for column in found}
+        self._bound: dict[str, Any] = {}
+        if "events" in statement.words:
+            self.types["events"] = {name.lower(): (name, "") for name in self._stage.described("events")}
+        self.refused = sorted(name for name, columns in self.types.items() if ROWID in columns and name != "events")
 
     def ask(self, text: str, **extra: Any) -> list[tuple[Any, ...]]:
         """Run one SELECT whose columns all have names, and return its rows.
@@ -66,7 +57,7 @@ class Bench:
     def named(self, statement: Statement, **extra: Any) -> list[Row]:
         """Run a checked SELECT and return its rows with the names of its columns; errors as `ask`."""
         try:
-            return self._workspace.rows(statement, {**self._bound, **extra})
+            return self._stage.rows(statement, {**self._bound, **extra})
         except (GuardError, StateError, UnicodeEncodeError) as exc:
             raise CannotSplitError(str(exc)) from exc
 
@@ -83,10 +74,22 @@ class Bench:
 
     def row(self, table: str, place: int) -> Row:
         """Return a row by its rowid."""
-        if table not in self._rows:  # rowids of what this transaction wrote begin at some high number
-            places = self.ask(f"SELECT rowid FROM {quote(table)} ORDER BY rowid")
-            self._rows[table] = {one: row for (one,), row in zip(places, self.tables[table].find(), strict=True)}
+        if place not in self._rows.get(table, {}):
+            self.expect(table, [place])
         return self._rows[table][place]
+
+    def expect(self, table: str, places: Iterable[int]) -> None:
+        """Fetch rows that will be looked at, all at once."""
+        known = self._rows.setdefault(table, {})
+        lacking = sorted(set(places) - set(known))
+        if not lacking:
+            return
+        names = list(self.tables[table].types)
+        listed = ", ".join(f"{quote(name)} AS c{number}" for number, name in enumerate(names))
+        rows = self.ask(
+            f"SELECT rowid AS place, {listed} FROM {quote(table)} WHERE rowid IN ({', '.join(map(str, lacking))})"
+        )
+        known.update((place, Row(zip(names, cells, strict=True))) for place, *cells in rows)
 
     def key(self, table: str, place: int) -> tuple[Any, ...]:
         """Return a row's key."""
@@ -97,19 +100,6 @@ class Bench:
         """Return the type a column is stored as."""
         own = self.types[table].get(column)
         return storage_type(own[1]) if own is not None else "BIGINT"  # a rowid
-
-
-@contextmanager
-def bench(scene: Scene, statement: Statement) -> Iterator[Bench]:
-    """Open a bench over the state tables a statement names, for the length of the block."""
-    reconciler = scene.run.reconciler
-    state = State(reconciler.tables, reconciler.params)
-    for name in state.tables:
-        if name.lower() in statement.words:
-            put_rows(state, name, rows_at(scene.run, name, scene.step))
-    state.step, state.now = scene.step, scene.at
-    with scene.workspace(state) as workspace:
-        yield Bench(scene, state, workspace, statement.words)
 
 
 def _types(table: StateTable) -> Mapping[str, tuple[str, str]]:

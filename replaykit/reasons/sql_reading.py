@@ -63,8 +63,9 @@ def _schema(bench: Bench) -> Any:
     """Return tables and columns for sqlglot. State tables have a ``rowid``, which * does not stand for."""
     from sqlglot.schema import MappingSchema
 
-    seen = {name: dict.fromkeys(columns, "UNKNOWN") for name, columns in bench.types.items()}
-    every = {name: {**columns, **({ROWID: "BIGINT"} if name in bench.tables else {})} for name, columns in seen.items()}
+    own = {name: [*columns, *([ROWID] if name in bench.tables else [])] for name, columns in bench.types.items()}
+    every: dict[str, object] = {name: dict.fromkeys(columns, "UNKNOWN") for name, columns in own.items()}
+    seen: dict[str, object] = {name: list(columns) for name, columns in bench.types.items()}
     return MappingSchema(every, visible=seen, dialect="duckdb", normalize=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from replaykit.display import show_text
-from replaykit.reasons.sql_bench import Bench, CannotSplitError, bench
+from replaykit.reasons.sql_bench import Bench, CannotSplitError
 from replaykit.reasons.sql_cells import cells_in, once
 from replaykit.reasons.sql_matches import Origin, let_through, origin_of
 from replaykit.reasons.sql_reading import branches_of, qualified, text_of, written
@@ -52,15 +52,15 @@ def sql_grounds(scene: Scene, rule: Rule | Invariant, row: Mapping[str, Any]) ->
     """Return the same as `sql_cells`, and what no cell stands for: what can't be looked into, what was not there."""
     if rule.statement is None:
         return (), "it is not written in SQL"
-    with bench(scene, rule.statement) as held:
-        try:
-            tree = read_statement(held, rule.statement, held.named(rule.statement))
-            found = _found(held, tree, row)
-            if found is None:
-                return (), "at this tick it gives no such row"
-            return tuple(_of_origin(*found)), _absent(*found)
-        except CannotSplitError as exc:
-            return (), f"its SQL can't be split: {exc}"
+    held = Bench(scene, rule.statement)
+    try:
+        tree = read_statement(held, rule.statement, held.named(rule.statement))
+        found = _found(held, tree, row)
+        if found is None:
+            return (), "at this tick it gives no such row"
+        return tuple(_of_origin(*found)), _absent(*found)
+    except CannotSplitError as exc:
+        return (), f"its SQL can't be split: {exc}"
 
 
 def read_statement(held: Bench, statement: Statement, rows: Sequence[Row]) -> Any:
@@ -110,6 +110,9 @@ def _of_origin(select: Select, origin: Origin, depth: int = 0) -> list[Cell]:
     if origin.grouped:
         cut = f", the first {len(origin.combos)}" if origin.size > len(origin.combos) else ""
         note = f" (a group of {origin.size:,}{cut})"
+    for alias, source in select.sources.items():
+        if source.table is not None:
+            select.bench.expect(source.table, [place for one in origin.combos if (place := one[alias]) is not None])
     own = [cell for combo in origin.combos for cell in _of_combo(select, combo, note)]
     if depth < _DEPTH:
         conditions = [(combo, one) for combo in origin.combos for one in select.conjuncts]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError, excerpt
 from replaykit.reasons.sql_answers import Answer, as_obstacle
-from replaykit.reasons.sql_bench import Bench, CannotSplitError, bench, same
+from replaykit.reasons.sql_bench import Bench, CannotSplitError, same
 from replaykit.reasons.sql_cells import shown
 from replaykit.reasons.sql_clauses import left_out_by
 from replaykit.reasons.sql_fields import Fields, is_column
@@ -58,15 +58,15 @@ def _answer(scene: Scene, rule: Rule, fields: Mapping[str, Any]) -> Answer:
     if rule.statement is None:
         return Answer("unknown", "it is no rule in SQL")
     fields = {name: _plain(name, value) for name, value in fields.items()}
-    with bench(scene, rule.statement) as held:
-        try:
-            rows = held.named(rule.statement)
-            if rows and _is_among(rows, fields):
-                return Answer("emitted", "nothing stopped it")
-            tree = read_statement(held, rule.statement, rows)
-            return _of_tree(held, tree, fields)
-        except CannotSplitError as exc:
-            return Answer("unknown", "its SQL can't be split into conditions", beyond=str(exc))
+    held = Bench(scene, rule.statement)
+    try:
+        rows = held.named(rule.statement)
+        if rows and _is_among(rows, fields):
+            return Answer("emitted", "nothing stopped it")
+        tree = read_statement(held, rule.statement, rows)
+        return _of_tree(held, tree, fields)
+    except CannotSplitError as exc:
+        return Answer("unknown", "its SQL can't be split into conditions", beyond=str(exc))
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replaykit.blame import blames, same_value
 from replaykit.errors import QueryError
@@ -25,7 +25,8 @@ Life: TypeAlias = "list[tuple[int, dict[str, Any]]]"
 """Step and cells of each version of a row."""
 
 
-class Write(NamedTuple):
+@dataclass(frozen=True)
+class Write:
     """What one step wrote to one row, as far as it still stands: the columns with their values before."""
 
     table: str
@@ -34,7 +35,7 @@ class Write(NamedTuple):
     before: Mapping[str, Any] | None
     """None if the step inserted the row."""
 
-    def undo(self, state: State) -> None:
+    def __call__(self, state: State) -> None:
         """Put the row back to what it was before the step; a row that was inserted goes."""
         table = state[self.table]
         if self.before is None:
@@ -106,7 +107,8 @@ def judged(scene: Scene, cells: Iterable[Cell], stands: Callable[[Callable[[Stat
         if write is None:
             found.append(cell)
             continue
-        if write[:3] not in known:
-            known[write[:3]] = not stands(write.undo)
-        found.append(replace(cell, decisive=known[write[:3]]))
+        place = (write.table, write.key, write.step)
+        if place not in known:
+            known[place] = not stands(write)
+        found.append(replace(cell, decisive=known[place]))
     return tuple(found)

@@ -123,3 +123,14 @@ def test_rowid_is_the_order_of_insertion_wherever_it_stands(rule, given):
     assert why.cells
     assert {cell.key for cell in why.cells} >= {(given[0],)}
     assert "rowid" not in {cell.column for cell in why.cells}
+
+
+def test_a_condition_on_rowid_is_told_like_any_other():
+    """There is no cell to set, though."""
+    made = rk.Reconciler("town", TABLES)
+    made.rule("asked", "SELECT bead_id FROM beads WHERE rowid < 0", key="bead_id")
+    run = replayed(made, [(1, "beads", {"bead_id": "a", "type": "issue", "status": "open"})])
+    found = run.why_not("asked", bead_id="a").best
+
+    assert (found.stop, found.reason) == ("condition", "condition rowid < 0 failed")
+    assert (found.cells, found.needs) == ((), ())

@@ -232,7 +232,6 @@ def test_common_tables_and_subqueries_are_looked_through():
         "SELECT id FROM jobs EXCEPT SELECT id FROM jobs",
         "SELECT j.id FROM jobs j FULL JOIN workers w ON w.id = j.worker WHERE j.n > 9",
         "SELECT x AS id FROM unnest(['q']) AS u(x) WHERE x = 'r'",
-        "SELECT id FROM jobs WHERE rowid < 0",
         (
             "WITH RECURSIVE r(id, n) AS (SELECT 'q', 1 UNION ALL SELECT id, n + 1 FROM r WHERE n < 3) SELECT id FROM r "
             "WHERE n > 5"
