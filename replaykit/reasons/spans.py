@@ -1,4 +1,4 @@
-"""Spans: what stopped a rule over a window, asked again only when something that it had read has changed."""
+"""Spans: what stopped a rule over a window, asked again only when the state changed, or time let the rule emit."""
 
 from __future__ import annotations
 
@@ -31,17 +31,29 @@ def spans(run: Replay, rule: Rule, kind: str, fields: Mapping[str, Any], window:
     from replaykit.reasons.why_not import obstacle_at
 
     last: Any = None
-    before: int | None = None
+    before: tuple[int, bool] | None = None
     due: Any = None
+    times = _emitted(run, rule, kind, fields)
     for tick, at, step in _ticks(run, window):
-        if step == before and (due is None or at < due):
+        # Time alone may let a rule begin to emit, or end it, without any threshold that was told.
+        now = (step, any(first <= tick <= end for first, end in times))
+        if now == before and (due is None or at < due):
             continue
         found = obstacle_at(Scene(run, tick, at, step), rule, kind, fields)
-        before, due = step, found.threshold.due_at if found.threshold is not None else None
+        before, due = now, found.threshold.due_at if found.threshold is not None else None
         same = (found.stop, found.where, found.source, [cell.value for cell in found.cells])
         if same != last:
             yield found
         last = same
+
+
+def _emitted(run: Replay, rule: Rule, kind: str, fields: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return the first and last ticks of the times at which a rule emitted such an action without a break."""
+    return [
+        (tick, tick + int(repeats))
+        for (tick, emitted, given, name), repeats in zip(run.emitted, run.actions["repeats"], strict=True)
+        if (emitted, name) == (kind, rule.name) and all(given.get(one) == value for one, value in fields.items())
+    ]
 
 
 def _ticks(run: Replay, window: Window) -> list[tuple[int, Any, int]]:
