@@ -8,12 +8,12 @@ import platform
 
 import duckdb
 
-from benchmarks import bench_ask, bench_explorer, bench_gastown, bench_load, bench_replay, bench_rules
+from benchmarks import bench_ask, bench_explorer, bench_gastown, bench_load, bench_loop, bench_replay, bench_rules
 from benchmarks.bench_replay import Sizes
 from benchmarks.measuring import measure
 from benchmarks.table import Line, as_text, peak_line
 
-_PARTS = ("replay", "ask", "rules", "gastown", "diff", "load", "explorer")
+_PARTS = ("replay", "ask", "rules", "loop", "gastown", "diff", "load", "explorer")
 _A_TENTH = "2026-03-26T09:12:00Z"  # of the twelve hours traced
 
 
@@ -37,10 +37,12 @@ def main() -> None:
 def _measured(name: str, part: int, repeats: int) -> list[Line]:
     if name == "replay":
         return bench_replay.run(Sizes(1_000_000 // part, 10_000 // part, 20_000 // part), repeats)
-    if name == "ask":
-        return bench_ask.run(1_000_000 // part, 10_000 // part, repeats)
     if name == "rules":
         return bench_rules.run(bench_rules.Sizes(8_640 // part, 120 // part), repeats)
+    if name == "ask":
+        return bench_ask.run(1_000_000 // part, 10_000 // part, repeats)
+    if name == "loop":
+        return bench_loop.run(12 / part, None if part == 1 else _A_TENTH, repeats)
     if name == "gastown":
         return bench_gastown.run(bench_gastown.Sizes(50_000 // part, None if part == 1 else _A_TENTH), repeats)
     if name == "explorer":

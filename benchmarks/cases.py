@@ -30,6 +30,8 @@ from benchmarks.gastown_cases import (
     make_gastown_events,
     make_gastown_trace,
 )
+from benchmarks.gastown_loop import gastown_loop, gastown_loop_bare  # noqa: F401 - found by their names
+from benchmarks.loop_cases import loop_bare, loop_ours, make_loop  # noqa: F401 - found by their names
 from benchmarks.peers import apply_updates, create_duckdb, create_sqlite, fold, read_rows
 from benchmarks.rules_cases import make_rules, rules_duckdb, rules_ours, rules_sqlite
 from benchmarks.workload import COLUMNS, ROLES, by_handlers, by_projections, write_events

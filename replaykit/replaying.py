@@ -134,11 +134,12 @@ class Replaying:
             finally:
                 self.progress.close()
                 instance.close()
-            if steps is None:
-                self.history.load_steps(steps_table(engine))
-            else:
-                steps.result()
-        return self._gathered(engine)
+            with collector_resting():
+                if steps is None:
+                    self.history.load_steps(steps_table(engine))
+                else:
+                    steps.result()
+                return self._gathered(engine)
 
     def _lay_steps(self) -> None:
         self.history.load_steps(event_steps(self.recording, self.plan))

@@ -73,11 +73,12 @@ def actions_frame(emissions: list[Emission]) -> pd.DataFrame:
     entities = [entity_of(part for part in key if part not in (None, "")) for key in keys]
     columns: dict[Any, Any] = dict(_frame(fixed, _ACTION).items())
     columns["entity"] = pd.Series(entities, dtype="str")
-    for name in dict.fromkeys(name for emission in emissions for name in emission.action.fields):
+    given = [dict(emission.action.fields) for emission in emissions]
+    for name in dict.fromkeys(name for fields in given for name in fields):
         column = name
         while column in columns or column == "repeats":
             column += "_"
-        columns[column] = pd.Series([emission.action.get(name) for emission in emissions]).convert_dtypes()
+        columns[column] = pd.Series([fields.get(name) for fields in given]).convert_dtypes()
     columns["repeats"] = pd.Series([emission.repeats for emission in emissions], dtype="int64")
     return pd.DataFrame(columns)
 

@@ -65,6 +65,7 @@ class Ticker:
         self._state = state
         self._workspace = workspace
         self._failed = failed
+        self._items: tuple[Any, list[Any]] = (None, [])  # what rules that take turns at one tick go over
         self._open: dict[tuple[str, tuple[Any, ...]], Episode] = {}
         self._every_tick: set[str] = set()
 
@@ -224,7 +225,8 @@ class Ticker:
                 ) from exc
             self._failed(what, declared.name, at, exc)
             return None
-        self._check_unwritten(declared, before, tick, at)
+        if len(self._state.changes) != before:
+            self._check_unwritten(declared, before, tick, at)
         return rows
 
     def _check_unwritten(self, declared: Rule | Invariant, before: int, tick: int, at: datetime) -> None:
@@ -241,8 +243,10 @@ class Ticker:
         self._state.now = now
         function: Any = declared.function
         if isinstance(declared, Rule) and declared.each is not None:
-            items = list(declared.each(self._state, now))
-            return [(n, row) for n, item in enumerate(items) for row in function(self._state, now, item) or ()]
+            asked = (declared.each, now, self._state.step) if type(now) is datetime else None
+            if asked is None or self._items[0] != asked:
+                self._items = asked, list(declared.each(self._state, now))
+            return [(n, row) for n, one in enumerate(self._items[1]) for row in function(self._state, now, one) or ()]
         return [(0, row) for row in function(self._state, now) or ()]
 
     def _emission(self, number: int, rule: Rule, rows: Iterable[Any], tick: int, at: datetime) -> list[Emission]:
