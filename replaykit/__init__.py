@@ -18,7 +18,7 @@ The story of one event through the house:
         History               every version of every row, with the step that caused it (history.py); moment.py, blame.py
             v
         Replay                actions, violations, problems, diff, at(x) (replayed.py, results.py); its verdict.py
-            |
+            |  questions.py   what it is asked: first, when (whens.py); why and why not a rule acted (reasons/)
         diff/, determinism/, plots.py
             |  views/         tables of a recording or a replay; looks.py, focus.py, histogram.py
         widgets/          the explorer, which shows those

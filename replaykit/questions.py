@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from replaykit.reasons import Why, WhyNot
+    from replaykit.reasons.readers import Readers
     from replaykit.replayed import Replay
     from replaykit.whens import FirstTime, Times
 
@@ -62,6 +63,28 @@ class Questions:
         from replaykit.reasons import why_not
 
         return why_not(cast("Replay", self), kind, at, window, fields)
+
+    def readers(self, *, most: int = 50, **asked: Any) -> Readers:
+        """Return which decisions rested on what one event, step or action wrote: the forward slice of a write.
+
+        What is known are the reads of rules that emitted something: they are run once more, as `why` does. Reads of
+        handlers, and of rules that emitted nothing, are not recorded.
+
+        Parameters
+        ----------
+        most
+            So many actions are looked into: of each kind for each entity the first while what was written stood.
+        asked
+            ``event=``, ``step=`` or ``action=``, as for ``history.touched``.
+
+        Raises
+        ------
+        QueryError
+            No step applied that event or action.
+        """
+        from replaykit.reasons.readers import readers
+
+        return readers(cast("Replay", self), most, asked)
 
     def first(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> FirstTime:
         """Return the first step at which a query over the state returns rows, with what made it so.

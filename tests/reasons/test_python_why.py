@@ -387,6 +387,19 @@ def test_the_closed_loop_is_blamed_on_its_own_actions():
     assert "action 1 (reopen)" in cause.sentence
 
 
+def test_the_forward_slice_names_the_decisions_that_read_a_write():
+    """Event, cell, rule, action, and the step that applied it; nobody reads what nobody decided on."""
+    run = replayed(loop(), ROWS, ticks="5s", end=100, actions="apply")
+    found = run.readers(step=int(run.steps.loc[run.steps["applied_at"] == after(20), "step"].iloc[0]))
+    assert found.frame[["rule", "kind", "key", "column"]].values.tolist() == [["open", "reopen", "a", "status"]]
+    applied = int(found.frame["applied"].iloc[0])
+    assert run.steps.set_index("step").loc[applied, "kind"] == "reopen"
+    then = run.readers(step=applied)
+    assert then.frame[["rule", "kind", "column"]].values.tolist() == [["start", "start", "status"]]
+    assert len(run.readers(step=int(run.steps.loc[run.steps["applied_at"] == after(2), "step"].iloc[0]))) == 0
+    assert "\n" not in repr(found)
+
+
 def test_questions_that_make_no_sense_say_what_there_is():
     """Unknown kinds, fields, actions and times."""
     run = run_of(straight)
