@@ -8,8 +8,8 @@ import re
 import pytest
 
 VIEWS = (
-    "Actions", "State diff", "State at", "Violations", "Events", "Story", "Metrics", "Verdict", "Differing cells",
-    "Problems",
+    "Actions", "State diff", "State at", "Violations", "Why", "Why not", "Events", "Story", "Metrics", "Verdict",
+    "Differing cells", "Problems",
 )  # fmt: skip
 GRID = """grid => { const rows = [...grid.querySelectorAll('tbody tr')], box = grid.getBoundingClientRect();
   const chosen = rows.findIndex(row => row.classList.contains('selected')), at = rows[chosen]?.getBoundingClientRect();

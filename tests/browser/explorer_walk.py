@@ -6,6 +6,7 @@ import re
 from statistics import median
 
 import playwright.sync_api as playwright
+from explorer_asks import ask
 from explorer_hand import ANSWERS, CLOCKS, CUT, IN_SIGHT, STATES, STOP, VIEWS, Hand
 from lab import CHROMIUM, TOKEN, change_theme, errors_in, open_and_run, serious
 
@@ -40,7 +41,7 @@ def look(address, notebooks, folder, attempt):
         hand = Hand(page, playwright)
         try:
             begin(hand, seen, address, attempt)
-            for part in (choose_windows, replay, follow_focus, scrub):
+            for part in (choose_windows, replay, follow_focus, scrub, ask):
                 part(hand, seen)
             copy_all(hand, seen, folder)
             for part in (mend, filter_events, cancel):
@@ -60,8 +61,7 @@ def look(address, notebooks, folder, attempt):
 
 def begin(hand, seen, address, attempt):
     """Open the notebook and run all."""
-    page = hand.page
-    open_and_run(page, address, attempt)
+    open_and_run(hand.page, address, attempt)
     hand.watch("loaded", ".jp-OutputArea-output", "loaded")
     hand.watch("drawn", ".rk-plot path[data-kind]")
     seen["seconds"]["first picture, from running the cell"] = hand.seconds("drawn", "window.times.loaded")

@@ -94,6 +94,26 @@ def test_the_row_a_step_changed_is_marked_and_in_sight(seen):
     assert seen["changed in sight"]
 
 
+def test_why_leads_with_a_click_to_what_caused_an_action(seen):
+    """Or a cell: what had set each cell the rule decided on, and one of them that set it off."""
+    said, rows = seen["why"]
+    action = seen["asked why"]
+    assert f"{action['rule']} emitted {action['kind']}(bead_id={action['entity']}" in said
+    decided = [row for row in rows if row["decisive"] == "True" and row["caused_by"] != "base"]
+    assert any(f"{row['column']} is {row['value']} since step {int(row['step']):,}," in said for row in decided)
+    said, rows = seen["why a cell"]
+    assert f"beads[{seen['cell']}].title is {rows[-1]['value']} since" in said
+
+
+def test_why_not_says_what_stopped_the_rules_at_the_time_in_focus(seen):
+    """Of the same action, seconds before: which rules, and when it is due."""
+    said, table = seen["why not"]
+    rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["rows"]}
+    assert f"transition_bead(bead_id={seen['asked why']['entity']}) was not emitted" in said
+    assert rows["B3"]["stop"] == "turned away"
+    assert rows["B3"]["due_at"] == seen["asked why"]["opened_at"]
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_code_copied_gives_the_table_shown(seen, view):
     """Pasted into a cell and run; what the cell gives has the texts that were on the screen, cell by cell."""
