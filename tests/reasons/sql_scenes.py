@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 
+import duckdb
+
 import replaykit as rk
 from replaykit.reasons.scene import scene_at
+from replaykit.state import State
 
 T0 = datetime(2026, 3, 26, 6)
 
@@ -60,3 +64,38 @@ def asked(run, **when):
     """Return the scene and what is asked about."""
     found = {**run.reconciler.rules, **run.reconciler.invariants}
     return scene_at(run, **when), found["asked"]
+
+
+def still(rule, rows):
+    """Return the scene of a state of these rows, in a replay in which nothing happens, and a rule in SQL to ask."""
+    state = State(TABLES, {})
+    for _, table, row in rows:
+        state[table].upsert(row)
+    known = {name: (dict(table._rows), dict(table._born)) for name, table in state.tables.items()}
+    made = town(TABLES, rule, key="id")
+    return replace(scene_at(_empty()), _known=known), made.rules["asked"]
+
+
+@cache
+def _empty():
+    return replayed(town(TABLES, "SELECT id FROM jobs", key="id"), [])
+
+
+def given_by(rule, rows):
+    """Return what a SELECT gives of these rows, asked in DuckDB without replaykit."""
+    with _plain().cursor() as cursor:
+        for name, table in TABLES.items():
+            listed = ", ".join(f"{column} {kind}" for column, kind in table.columns.items())
+            cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({listed})")
+            for _, put, row in rows:
+                if put == name:
+                    marks = ", ".join("?" * len(row))
+                    cursor.execute(f"INSERT INTO {name} ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+        found = cursor.execute(rule)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+
+
+@cache
+def _plain():
+    return duckdb.connect()

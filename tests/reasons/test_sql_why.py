@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sql_scenes import JOBS, TABLES, after, asked, replayed, town
+from sql_scenes import JOBS, TABLES, after, asked, given_by, replayed, still, town
 
 import replaykit as rk
 from replaykit.reasons.sql_why import sql_cells, sql_grounds
@@ -181,15 +181,13 @@ def rows_of(state):
 @given(state=STATES, source=st.sampled_from(SOURCES), conditions=st.lists(st.sampled_from(CONDITIONS), max_size=3))
 def test_the_rows_of_the_cells_are_enough_for_the_row(state, source, conditions):
     """The rule on a state of these rows alone gives it again."""
-    rule = f"SELECT j.id, w.id AS other FROM {source}" if " w" in source else f"SELECT j.id, 1 AS other FROM {source}"
-    made = town(TABLES, f"{rule} WHERE {' AND '.join(conditions) or 'TRUE'}", key="id")
-    run = replayed(made, rows_of(state))
-    for _, _, fields, _ in run.emitted[:3]:
-        named = {(one.table, one.key) for one in sql_cells(*asked(run), fields)}
+    other = "w.id" if " w" in source else "1"
+    rule = f"SELECT j.id, {other} AS other FROM {source} WHERE {' AND '.join(conditions) or 'TRUE'}"
+    for fields in given_by(rule, rows_of(state))[:3]:
+        named = {(one.table, one.key) for one in sql_cells(*still(rule, rows_of(state)), fields)}
         left = [one for one in rows_of(state) if (one[1], (one[2]["id"],)) in named]
-        again = replayed(made, left)
 
-        assert fields in [one for _, _, one, _ in again.emitted]
+        assert fields in given_by(rule, left)
 
 
 @settings(max_examples=25)
@@ -198,10 +196,9 @@ def test_the_rows_of_the_cells_are_enough_for_the_row(state, source, conditions)
 )
 def test_a_group_is_told_whole(state, at, having):
     """Its rows are those that plain Python counts."""
-    made = town(TABLES, f"SELECT j.status, {at} AS x FROM jobs j GROUP BY ALL HAVING {having}", key="status")
-    run = replayed(made, rows_of(state))
-    for _, _, fields, _ in run.emitted:
-        told = {one.key[0] for one in sql_cells(*asked(run), fields)}
+    rule = f"SELECT j.status, {at} AS x FROM jobs j GROUP BY ALL HAVING {having}"
+    for fields in given_by(rule, rows_of(state)):
+        told = {one.key[0] for one in sql_cells(*still(rule, rows_of(state)), fields)}
         jobs = [row for _, table, row in rows_of(state) if table == "jobs" and row["status"] == fields["status"]]
 
         assert told == {row["id"] for row in jobs if at != "j.n" or row["n"] == fields["x"]}
