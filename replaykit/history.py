@@ -270,8 +270,15 @@ class History:
         values = tuple(key) if isinstance(key, (tuple, list)) else (key,)
         if len(values) != len(names):
             raise QueryError(f"Key {excerpt(key)} has {len(values)} parts; the key of {table!r} is {list(names)}.")
+        if any(isinstance(value, str) and not _is_text(value) for value in values):
+            raise QueryError(f"Key {excerpt(key)} holds half a character, which no row can; check where it is from.")
         conditions = [f"v.{quote(name)} = $k{number}" for number, name in enumerate(names)]
         return f"WHERE {' AND '.join(conditions)}", {f"k{number}": plain(value) for number, value in enumerate(values)}
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a text can be written as UTF-8: it holds no lone surrogate."""
+    return not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def _log_names(columns: int) -> list[str]:

@@ -67,9 +67,8 @@ class Touched:
             if kind in kinds
         ]  # fmt: skip
         kept = int(self.changes["kept"].sum())
-        tables = " and ".join(show_value(name, 40) for name in self.rows["table"].unique()[:3])
-        more = self.rows["table"].nunique() - 3
-        tables += f" and {count(more, 'more table')}" if more > 0 else ""
+        named = [show_value(name, 40) for name in self.rows["table"].unique()]
+        tables = ", ".join(named[:3]) + (f" and {count(len(named) - 3, 'more table')}" if len(named) > 3 else "")
         still = f"{kept:,} of {count(len(self), 'change')} {'is' if kept == 1 else 'are'} still so at the end"
         return f"{self.what} {', '.join(parts)} in {tables} ({where}); {still}."
 

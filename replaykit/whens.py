@@ -51,7 +51,7 @@ class FirstTime:
     @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        asked = show_text(self.query, 80)
+        asked = show_text(" ".join(self.query.split()), 80)
         if self.step is None:
             return f"Never in {count(self.steps, 'step')}: {asked}"
         cause = cause_text(self.input, self.kind, self.event_id, self.action, self.tick)
@@ -97,15 +97,15 @@ class Times:
     @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        asked = show_text(self.query, 80)
+        asked = show_text(" ".join(self.query.split()), 80)
         if not self:
-            return f"Never in {count(self.of, 'step')}: {asked}"
+            return f"Never in {count(self.of + 1, 'moment')} (the base, and after each step): {asked}"
         first, last = self.intervals.iloc[0], self.intervals.iloc[-1]
         still = "still so at the end" if last.isna()["to_step"] else f"last until step {last['to_step']:,}"
         since = f"step {first['from_step']:,}" if first["from_step"] else "the base"
         return (
-            f"At {self.steps:,} of {count(self.of, 'step')} and the base, in {count(len(self), 'interval')}, first "
-            f"from {since} ({first['opened_by']}), {still}: {asked}"
+            f"At {self.steps:,} of {count(self.of + 1, 'moment')} (the base, and after each step), "
+            f"{count(len(self), 'interval')}, first from {since} ({first['opened_by']}), {still}: {asked}"
         )
 
     def __len__(self) -> int:

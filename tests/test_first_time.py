@@ -140,7 +140,10 @@ def test_never_is_false_and_says_so():
     found = story().first("SELECT * FROM jobs WHERE status = $wanted", wanted="lost")
 
     assert not found
-    assert found.sentence == "Never in 9 steps: SELECT * FROM jobs WHERE status = $wanted"
+    assert (
+        found.sentence
+        == "Never in 10 moments (the base, and after each step): SELECT * FROM jobs WHERE status = $wanted"
+    )
     assert (found.step, len(found.rows), list(found.rows.columns)) == (None, 0, list(COLUMNS["jobs"]))
     assert not story().when("SELECT * FROM jobs WHERE status = 'lost'")
 
@@ -151,7 +154,7 @@ def test_all_times_are_intervals_with_what_began_and_ended_each():
 
     assert intervals(found) == [(2, 5), (6, 7)]
     assert found.sentence == (
-        f"At 4 of 9 steps and the base, in 2 intervals, first from step 2 (go), last until step 7: {RUNS}"
+        f"At 4 of 10 moments (the base, and after each step), 2 intervals, first from step 2 (go), last until step 7: {RUNS}"
     )
     assert list(found.intervals["closed_event"]) == ["e5", "e7"]
     assert repr(found).startswith("Times(At 4 of 9 steps")

@@ -83,10 +83,10 @@ def _drawn(why: Why, cells: tuple[Cell, ...]) -> Figure:
     axes.set_ylim(-0.6, rows - 0.4)
     middle = (rows - 1) / 2
     heights = _spread(len(cells), rows)
-    fields = [label(f"{name}={show_value(value, 24)}", 30) for name, value in list(why.fields.items())[:2]]
+    fields = [label(f"{name}={show_value(value, 30)}", 40) for name, value in list(why.fields.items())[:3]]
     ends = _Boxes(axes)
     ends.add(_DECIDED, middle, [label(why.rule, 12)])
-    ends.add(_EMITTED, middle, [label(why.kind, 28), *fields, label(show_time(why.at))])
+    ends.add(_EMITTED, middle, [label(why.kind, 40), *fields, label(show_time(why.at))])
     ends.arrow(_DECIDED, middle, _EMITTED, middle)
     order = sorted(sources, key=lambda text: (-sum(heights[n] for n in sources[text]) / len(sources[text]), text))
     for place, (text, height) in enumerate(zip(order, _spread(len(order), rows), strict=True)):
@@ -94,8 +94,8 @@ def _drawn(why: Why, cells: tuple[Cell, ...]) -> Figure:
         for number in sources[text]:
             ends.arrow(_SOURCE, height, _CELL, heights[number], dash=place)
     for cell, height in zip(cells, heights, strict=True):
-        name = label(f"{cell.table}[{'/'.join(map(str, cell.key))}]", 34)
-        value = label(f"{cell.column} = {show_value(cell.value, 24)}", 34)
+        name = label(f"{cell.table}[{'/'.join(map(str, cell.key))}]", 44)
+        value = label(f"{cell.column} = {show_value(cell.value, 30)}", 44)
         ends.add(_CELL, height, [("* " if cell.decisive else "") + name, value], bold=bool(cell.decisive))
         ends.arrow(_CELL, height, _DECIDED, middle)
     return figure

@@ -94,10 +94,10 @@ class WhyNot:
 
 
 def _row(one: Obstacle) -> tuple[Any, ...]:
-    needs = " and ".join(need.sentence for need in one.needs)
+    needs = " and ".join(need.sentence for need in one.needs) or None
     due = None if one.threshold is None else one.threshold.due_at or one.threshold.turns_at
     reason = one.reason if not one.beyond else f"{one.reason}; {one.beyond}"
-    return (one.rule, one.tick, one.at, one.stop, one.where, reason, needs, due, one.since)
+    return (one.rule, one.tick, one.at, one.stop, one.where or None, reason, needs, due, one.since)
 
 
 @collector_resting()
