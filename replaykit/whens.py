@@ -53,7 +53,7 @@ class FirstTime:
         """The answer in one sentence."""
         asked = show_text(" ".join(self.query.split()), 80)
         if self.step is None:
-            return f"Never in {count(self.steps, 'step')}: {asked}"
+            return f"Never in {count(self.steps + 1, 'moment')} (the base, and after each step): {asked}"
         cause = cause_text(self.input, self.kind, self.event_id, self.action, self.tick)
         when = f"At step {self.step:,}, {show_time(self.at)} ({cause})" if self.step else "From the base on"
         return f"{when}, the first of {self.steps:,}, {count(len(self.rows), 'row')}: {asked}"

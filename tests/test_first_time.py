@@ -154,10 +154,11 @@ def test_all_times_are_intervals_with_what_began_and_ended_each():
 
     assert intervals(found) == [(2, 5), (6, 7)]
     assert found.sentence == (
-        f"At 4 of 10 moments (the base, and after each step), 2 intervals, first from step 2 (go), last until step 7: {RUNS}"
+        "At 4 of 10 moments (the base, and after each step), 2 intervals, first from step 2 (go), last until step 7: "
+        f"{RUNS}"
     )
     assert list(found.intervals["closed_event"]) == ["e5", "e7"]
-    assert repr(found).startswith("Times(At 4 of 9 steps")
+    assert repr(found).startswith("Times(At 4 of 10 moments")
     assert found.to_frame().equals(found.intervals)
 
 
