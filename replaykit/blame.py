@@ -12,17 +12,18 @@ from replaykit.causes import cause_text
 from replaykit.display import brief, count, is_empty, note_html, show_value, table_html
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.known import like, listed, nearest_keys
+from replaykit.rows import plain
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from replaykit.history import History
     from replaykit.moment import Moment
 
-__all__ = ["Blame", "blame", "blames", "same_value"]
+__all__ = ["Blame", "any_of", "blame", "blames", "same_value"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -106,19 +107,56 @@ def blame(moment: Moment, table: str, key: Any, column: str) -> Blame:
             f"Table {table!r} has no column {excerpt(column)}; it has {listed(history.columns(table))}."
             f"{like(column, history.columns(table))}"
         )
-    return blames(moment, table, key, [column])[0]
-
-
-def blames(moment: Moment, table: str, key: Any, columns: Sequence[str]) -> list[Blame]:
-    """Return the same as `blame` for several columns of one row, in one query."""
-    history = moment.history
-    versions = _versions(history, table, key, columns, moment.step)
-    live = [one for one in versions if one.end is None or one.end > moment.step]
-    if not live:
-        raise QueryError(_missing(history, table, key, moment, versions))
-    life = [one for one in versions if one.born == live[-1].born]
     parts = tuple(key) if isinstance(key, (tuple, list)) else (key,)
-    return [_of_cell(life, table, parts, column, place) for place, column in enumerate(columns)]
+    versions = _versions(history, table, history.where(table, key), [column], moment.step)
+    life = _life(versions, moment.step)
+    if not life:
+        raise QueryError(_missing(history, table, key, moment, versions))
+    return _of_cell(life, table, parts, column, 0)
+
+
+def blames(
+    moment: Moment, table: str, asked: Mapping[tuple[Any, ...], Sequence[str]]
+) -> dict[tuple[tuple[Any, ...], str], Blame]:
+    """Return the same as `blame` for several cells of one table, in one query.
+
+    Parameters
+    ----------
+    asked
+        Keys, and the columns that are asked about of each.
+
+    Returns
+    -------
+    dict
+        By key and column. Rows that were not there at the moment are left out.
+    """
+    columns = list(dict.fromkeys(name for names in asked.values() for name in names))
+    versions = _versions(moment.history, table, any_of(moment.history, table, list(asked)), columns, moment.step)
+    by_key: dict[tuple[Any, ...], list[_Version]] = {}
+    for one in versions:
+        by_key.setdefault(one.key, []).append(one)
+    found: dict[tuple[tuple[Any, ...], str], Blame] = {}
+    for key, names in asked.items():
+        life = _life(by_key.get(key, []), moment.step)
+        found |= {(key, name): _of_cell(life, table, key, name, columns.index(name)) for name in names if life}
+    return found
+
+
+def any_of(history: History, table: str, keys: Sequence[tuple[Any, ...]]) -> tuple[str, dict[str, Any]]:
+    """Return the condition on ``v`` that is true for the versions of several rows, and its parameters."""
+    names = history.keys[table]
+    marks = [", ".join(f"$k{row}_{n}" for n, _ in enumerate(names)) for row, _ in enumerate(keys)]
+    listed = ", ".join(f"v.{quote(name)}" for name in names)
+    if len(names) > 1:
+        marks, listed = [f"({one})" for one in marks], f"({listed})"
+    parameters = {f"k{row}_{n}": plain(part) for row, key in enumerate(keys) for n, part in enumerate(key)}
+    return f"WHERE {listed} IN ({', '.join(marks)})", parameters
+
+
+def _life(versions: list[_Version], step: int) -> list[_Version]:
+    """Return the versions of the row that is there at a step; none if there is none."""
+    live = [one for one in versions if one.end is None or one.end > step]
+    return [one for one in versions if one.born == live[-1].born] if live else []
 
 
 def _of_cell(life: list[_Version], table: str, key: tuple[Any, ...], column: str, place: int) -> Blame:
@@ -144,20 +182,25 @@ class _Version(NamedTuple):
     applied_at: datetime | None
     tick: int | None
     action: int | None
+    key: tuple[Any, ...]
     cells: tuple[Any, ...]
 
 
-def _versions(history: History, table: str, key: Any, columns: Sequence[str], step: int) -> list[_Version]:
-    """Return every version of a row up to a step, in the order of writing."""
-    where, parameters = history.where(table, key)
-    cells = ", ".join(f"v.{quote(column)}" for column in columns)
+def _versions(
+    history: History, table: str, where: tuple[str, dict[str, Any]], columns: Sequence[str], step: int
+) -> list[_Version]:
+    """Return every version of some rows up to a step, in the order of writing."""
+    condition, parameters = where
+    keys = history.keys[table]
+    cells = ", ".join(f"v.{quote(column)}" for column in (*keys, *columns))
     rows = history.fetch(
         "SELECT v.valid_from, v.valid_to, v.born, coalesce(s.input, 'base'), s.kind, s.event_id, s.applied_at, "
         f"s.tick, s.action, {cells} FROM history.{quote(table)} v LEFT JOIN steps s ON s.step = v.valid_from "
-        f"{where} AND v.valid_from <= $step ORDER BY v.change",
+        f"{condition} AND v.valid_from <= $step ORDER BY v.change",
         {**parameters, "step": step},
     )
-    return [_Version._make((*row[:9], row[9:])) for row in rows]
+    end = 9 + len(keys)
+    return [_Version._make((*row[:9], row[9:end], row[end:])) for row in rows]
 
 
 def same_value(one: Any, other: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replaykit import connection
 from replaykit.errors import QueryError, StateError, excerpt, show_time
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Scene", "pairs_at", "rows_at", "scene_at"]
 
 
+Rows: TypeAlias = "tuple[dict[Any, Row], dict[Any, int]]"
+"""Rows and their insertion numbers, by key."""
+
+
 @dataclass(frozen=True)
 class Scene:
     """One tick of a replay: what its rules saw."""
@@ -35,7 +39,7 @@ class Scene:
     """The clock of the tick, naive UTC."""
     step: int
     """The last step before it."""
-    _known: dict[str, tuple[dict[Any, Row], dict[Any, int]]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
     _stages: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """See `replaykit.reasons.sql_stage`."""
 
@@ -44,19 +48,10 @@ class Scene:
         reconciler = self.run.reconciler
         state = build(reconciler.tables, reconciler.params)
         for name, table in state.tables.items():
-            make_late(table, partial(self._rows, name))
+            # Not a method: a state, which holds itself in a circle, would keep the scene and its database open.
+            make_late(table, partial(_known_rows, self.run, self.step, self._known, name))
         state.step, state.now = self.step, self.at
         return state
-
-    def _rows(self, name: str) -> tuple[dict[Any, Row], dict[Any, int]]:
-        """Return a table's rows and their insertion numbers, by key."""
-        if name not in self._known:
-            found, names = rows_at(self.run, name, self.step), self.run.history.keys[name]
-            single = names[0] if len(names) == 1 else None
-            keys = [row[single] if single else tuple(row[one] for one in names) for _, row in found]
-            rows = dict(zip(keys, (row for _, row in found), strict=True))
-            self._known[name] = rows, dict(zip(keys, (born for born, _ in found), strict=True))
-        return self._known[name]
 
     def with_cells(self, cells: Iterable[tuple[str, tuple[Any, ...], str, Any]]) -> Scene:
         """Return this scene with some cells set: table, key, column and value of each.
@@ -69,7 +64,7 @@ class Scene:
         known = dict(self._known)
         types = self.state().tables
         for table, parts, column, value in cells:
-            rows, born = known[table] if table in known else self._rows(table)
+            rows, born = _known_rows(self.run, self.step, known, table)
             key = parts if len(parts) > 1 else parts[0]
             if key not in rows:
                 raise StateError(f"Table {table!r} has no row {excerpt(key)} at step {self.step}.")
@@ -95,6 +90,17 @@ class Scene:
                     workspace.close()
         finally:
             instance.close()
+
+
+def _known_rows(run: Replay, step: int, known: dict[str, Rows], name: str) -> Rows:
+    """Return a table's rows and their insertion numbers, by key; they are read once."""
+    if name not in known:
+        found, names = rows_at(run, name, step), run.history.keys[name]
+        single = names[0] if len(names) == 1 else None
+        keys = [row[single] if single else tuple(row[one] for one in names) for _, row in found]
+        rows = dict(zip(keys, (row for _, row in found), strict=True))
+        known[name] = rows, dict(zip(keys, (born for born, _ in found), strict=True))
+    return known[name]
 
 
 def pairs_at(run: Replay, step: int) -> list[tuple[int, int, Any]]:

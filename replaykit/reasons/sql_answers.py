@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replaykit.display import count
-from replaykit.errors import QueryError
+from replaykit.reasons.undoing import blamed
 from replaykit.reasons.values import Cell, Obstacle
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def as_obstacle(scene: Scene, rule: Rule, answer: Answer) -> Obstacle:
     cells: list[Cell] = []
     since = answer.since
     if first is not None:
-        own = _blamed(scene, (first.blockers or first.cells)[:_MOST_BLAMED])
+        own = blamed(scene, (first.blockers or first.cells)[:_MOST_BLAMED])
         since = max(
             (one.blame.since for one in own if one.blame is not None and one.blame.since is not None), default=None
         )
@@ -88,14 +88,3 @@ def as_obstacle(scene: Scene, rule: Rule, answer: Answer) -> Obstacle:
 def _all_cells(conditions: Sequence[Condition]) -> list[Cell]:
     cells = [cell for one in conditions for cell in (*one.cells, *one.blockers)]
     return list({cell.name: cell for cell in reversed(cells)}.values())[::-1]
-
-
-def _blamed(scene: Scene, cells: Sequence[Cell]) -> list[Cell]:
-    moment: Any = scene.run.at(step=scene.step)
-    found = []
-    for cell in cells:
-        try:
-            found.append(replace(cell, blame=moment.blame(cell.table, cell.key, cell.column)))
-        except QueryError:  # a key of NULL is equal to nothing
-            found.append(cell)
-    return found

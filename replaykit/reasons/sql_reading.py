@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replaykit.reasons.sql_bench import ROWID, CannotSplitError
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from replaykit.reasons.sql_bench import Bench
 
 __all__ = ["branches_of", "conjuncts_of", "outer_columns", "place_of", "qualified", "text_of", "written"]
+
+
+Shape: TypeAlias = "tuple[tuple[str, tuple[str, ...], bool], ...]"
+"""Names and columns of what a statement may read, and whether it is a state table."""
 
 
 def written(node: Any) -> str:
@@ -37,6 +42,12 @@ def qualified(bench: Bench, text: str) -> Any:
     CannotSplitError
         It can't be read, or doesn't mean the same when read so.
     """
+    shape = tuple((name, tuple(columns), name in bench.tables) for name, columns in bench.types.items())
+    return _read(text, shape).copy()
+
+
+@lru_cache(maxsize=64)
+def _read(text: str, shape: Shape) -> Any:
     import sqlglot
     from sqlglot import exp
     from sqlglot.optimizer.merge_subqueries import merge_subqueries
@@ -45,10 +56,10 @@ def qualified(bench: Bench, text: str) -> Any:
     try:
         tree = sqlglot.parse_one(text, dialect="duckdb")
         _mark(tree)
-        shadowed = [cte.alias for cte in tree.find_all(exp.CTE) if cte.alias.lower() in bench.types]
+        shadowed = [cte.alias for cte in tree.find_all(exp.CTE) if cte.alias.lower() in [name for name, _, _ in shape]]
         if shadowed:
             raise CannotSplitError(f"WITH names {shadowed[0]!r}, which is a table's name too")
-        tree = qualify(tree, dialect="duckdb", schema=_schema(bench), validate_qualify_columns=False)
+        tree = qualify(tree, dialect="duckdb", schema=_schema(shape), validate_qualify_columns=False)
         tree = merge_subqueries(tree)
     except CannotSplitError:
         raise
@@ -59,13 +70,14 @@ def qualified(bench: Bench, text: str) -> Any:
     return tree
 
 
-def _schema(bench: Bench) -> Any:
+def _schema(shape: Shape) -> Any:
     """Return tables and columns for sqlglot. State tables have a ``rowid``, which * does not stand for."""
     from sqlglot.schema import MappingSchema
 
-    own = {name: [*columns, *([ROWID] if name in bench.tables else [])] for name, columns in bench.types.items()}
-    every: dict[str, object] = {name: dict.fromkeys(columns, "UNKNOWN") for name, columns in own.items()}
-    seen: dict[str, object] = {name: list(columns) for name, columns in bench.types.items()}
+    every: dict[str, object] = {
+        name: dict.fromkeys([*columns, *([ROWID] if held else [])], "UNKNOWN") for name, columns, held in shape
+    }
+    seen: dict[str, object] = {name: list(columns) for name, columns, _ in shape}
     return MappingSchema(every, visible=seen, dialect="duckdb", normalize=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Stage", "staged"]
 
-_IDLE: list[duckdb.DuckDBPyConnection] = []  # nothing is in them: what they held was rolled back
+_idle: list[duckdb.DuckDBPyConnection] = []  # nothing is in them: what they held was rolled back
 _MOST_IDLE = 2
+_ending: list[bool] = []
 
 
 def staged(scene: Scene, statement: Statement) -> Stage:
@@ -197,7 +199,7 @@ def _carried(column: str, kind: str) -> str:
 def _taken() -> duckdb.DuckDBPyConnection:
     """Return an empty database that works as that of a replay does; opening one takes longer than most questions."""
     try:
-        return _IDLE.pop()
+        return _idle.pop()
     except IndexError:
         instance = connection.memory()
         instance.execute("SET threads = 1")
@@ -209,7 +211,15 @@ def _give_back(instance: duckdb.DuckDBPyConnection, *, again: bool) -> None:
         instance.execute("ROLLBACK")
     except duckdb.Error:
         again = False
-    if again and len(_IDLE) < _MOST_IDLE:
-        _IDLE.append(instance)
+    if again and len(_idle) < _MOST_IDLE and not _ending:
+        _idle.append(instance)
     else:
         instance.close()
+
+
+@atexit.register
+def _end() -> None:
+    """Close what is idle: DuckDB complains of databases that outlive the interpreter."""
+    _ending.append(True)
+    while _idle:
+        _idle.pop().close()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from replaykit.blame import blames, same_value
-from replaykit.errors import QueryError
+from replaykit.blame import any_of, blames, same_value
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from replaykit.blame import Blame
     from replaykit.history import History
     from replaykit.reasons.scene import Scene
     from replaykit.reasons.values import Cell
@@ -45,33 +42,34 @@ class Write:
 
 
 def blamed(scene: Scene, cells: Iterable[Cell]) -> tuple[Cell, ...]:
-    """Return cells with the steps that set them."""
+    """Return cells with the steps that set them, in one query for each table; those that have it stay as they are."""
     moment, listed = scene.run.at(step=scene.step), list(cells)
-    rows: dict[tuple[str, tuple[Any, ...]], list[str]] = {}
+    asked: dict[str, dict[tuple[Any, ...], list[str]]] = {}
     for cell in listed:
-        rows.setdefault((cell.table, cell.key), []).append(cell.column)
-    found: dict[tuple[str, tuple[Any, ...], str], Blame] = {}
-    for (table, key), columns in rows.items():
-        with suppress(QueryError):  # a row that only a rule's own code made up
-            found |= {(table, key, one.column): one for one in blames(moment, table, key, columns)}
-    return tuple(replace(cell, blame=found.get((cell.table, cell.key, cell.column))) for cell in listed)
+        if cell.blame is None:
+            asked.setdefault(cell.table, {}).setdefault(cell.key, []).append(cell.column)
+    # A row that only a rule's own code made up is not found.
+    found = {table: blames(moment, table, rows) for table, rows in asked.items()}
+    return tuple(
+        cell if cell.blame is not None else replace(cell, blame=found[cell.table].get((cell.key, cell.column)))
+        for cell in listed
+    )
 
 
-def _write(history: History, cell: Cell, step: int, lives: dict[tuple[str, tuple[Any, ...]], Life]) -> Write | None:
-    """Return the write that set a cell to what it is after a step; the base counts as one that inserted its rows.
+def _write(cell: Cell, lives: Mapping[tuple[str, tuple[Any, ...]], Life]) -> Write | None:
+    """Return the write that set a cell to what it is; the base counts as one that inserted its rows.
 
     Parameters
     ----------
     lives
-        The versions of rows that were looked up before.
+        The versions of rows, by table and key.
     """
     if cell.blame is None:
         return None
     key = cell.key if len(cell.key) > 1 else cell.key[0]
     if cell.blame.inserted:
         return Write(cell.table, key, cell.blame.step, None)
-    versions = lives.get((cell.table, cell.key)) or _versions(history, cell.table, cell.key, step)
-    lives[cell.table, cell.key] = versions
+    versions = lives[cell.table, cell.key]
     last = max(number for number, (at, _) in enumerate(versions) if at == cell.blame.step)
     first = next(number for number, (at, _) in enumerate(versions) if at == cell.blame.step)
     before, after, now = versions[first - 1][1], versions[last][1], versions[-1][1]
@@ -79,16 +77,29 @@ def _write(history: History, cell: Cell, step: int, lives: dict[tuple[str, tuple
     return Write(cell.table, key, cell.blame.step, {name: before[name] for name in columns})
 
 
-def _versions(history: History, table: str, key: tuple[Any, ...], step: int) -> Life:
-    """Return step and cells of the versions of a row's last life up to a step."""
-    names = list(history.columns(table))
-    where, parameters = history.where(table, key)
-    rows = history.fetch(
-        f"SELECT v.born, v.valid_from, {', '.join(f'v.{quote(name)}' for name in names)} "
-        f"FROM history.{quote(table)} v {where} AND v.valid_from <= $step ORDER BY v.change",
-        {**parameters, "step": step},
-    )
-    return [(at, dict(zip(names, cells, strict=True))) for born, at, *cells in rows if born == rows[-1][0]]
+def _lives(history: History, cells: Iterable[Cell], step: int) -> dict[tuple[str, tuple[Any, ...]], Life]:
+    """Return the versions of the last lives up to a step of all rows that were written after they were inserted."""
+    keys: dict[str, dict[tuple[Any, ...], None]] = {}
+    for cell in cells:
+        if cell.blame is not None and not cell.blame.inserted:
+            keys.setdefault(cell.table, {})[cell.key] = None
+    found: dict[tuple[str, tuple[Any, ...]], Life] = {}
+    for table, asked in keys.items():
+        names, own = list(history.columns(table)), history.keys[table]
+        where, parameters = any_of(history, table, list(asked))
+        rows = history.fetch(
+            f"SELECT v.born, v.valid_from, {', '.join(f'v.{quote(name)}' for name in names)} "
+            f"FROM history.{quote(table)} v {where} AND v.valid_from <= $step ORDER BY v.change",
+            {**parameters, "step": step},
+        )
+        born_last: dict[Any, int] = {}
+        for born, at, *values in rows:
+            row = dict(zip(names, values, strict=True))
+            place = (table, tuple(row[name] for name in own))
+            if born_last.get(place) != born:
+                born_last[place], found[place] = born, []
+            found[place].append((at, row))
+    return found
 
 
 def judged(scene: Scene, cells: Iterable[Cell], stands: Callable[[Callable[[State], None]], bool]) -> tuple[Cell, ...]:
@@ -100,10 +111,11 @@ def judged(scene: Scene, cells: Iterable[Cell], stands: Callable[[Callable[[Stat
         Whether the decision is still made after a change of the state.
     """
     known: dict[tuple[str, Any, int], bool] = {}
-    lives: dict[tuple[str, tuple[Any, ...]], Life] = {}
+    listed = list(cells)
+    lives = _lives(scene.run.history, listed, scene.step)
     found = []
-    for cell in cells:
-        write = _write(scene.run.history, cell, scene.step, lives)
+    for cell in listed:
+        write = _write(cell, lives)
         if write is None:
             found.append(cell)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -77,3 +78,24 @@ def test_every_tick_at_which_the_rule_emits_lies_in_a_stretch_that_says_so():
         for at in map(after, range(0, 60, 5)):
             stretch = [one for one in found if one.at <= at][-1]
             assert (stretch.stop == "emitted") == (run.why_not("asked", id="a", at=at).best.stop == "emitted")
+
+
+def test_no_thread_is_left_behind_an_answer():
+    """What a scene had opened goes with it, at once."""
+    run = replayed(in_sql("n = 1"), ROWS, ticks="5s")
+    before = set(threading.enumerate())
+    run.why(1)
+    run.why_not("asked", id="b")
+
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_rule_that_reads_events_is_asked_with_the_events_of_its_tick():
+    """Those up to the step before it."""
+    run = replayed(in_sql("n = (SELECT count(*) FROM events)"), [*ROWS, (9, "jobs", {"id": "a", "n": 2})], ticks="5s")
+    stops = [one.stop == "emitted" for one in run.why_not("asked", id="a", window=(after(0), after(60))).obstacles]
+
+    assert stops[0] == any(tick == 0 for tick, *_ in run.emitted)
+    assert run.emitted
+    assert [cell.name for cell in run.why(1).cells][:1] == ["jobs[a].n"]
+    assert any(stops)
