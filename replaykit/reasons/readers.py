@@ -53,7 +53,8 @@ class Readers:
     @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        told = f"{count(len(self), 'action')} of {self.asked:,} looked into rested on what {self.what[:1].lower()}{self.what[1:]} wrote"
+        what = self.what[:1].lower() + self.what[1:]
+        told = f"{count(len(self), 'action')} of {self.asked:,} looked into rested on what {what} wrote"
         rules = ", ".join(self.frame["rule"].unique()[:5])
         more = f"; {self.left:,} more were not looked into" if self.left else ""
         return f"{told}{f', by {rules}' if rules else ''}{more}. Reads of handlers are not recorded."

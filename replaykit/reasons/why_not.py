@@ -148,7 +148,11 @@ def _stands(scene: Scene, rule: Rule, kind: str, fields: Mapping[str, Any]) -> b
     run = scene.run
     if not run.reconciler.rules_fail_together:
         return True
-    given = [one for tick, what, one, name in run.emitted if (tick, what, name) == (scene.tick, kind, rule.name)]
+    ticks = zip(run.actions["tick"], run.actions["tick"] + run.actions["repeats"], run.emitted, strict=True)
+    given = [
+        one for first, last, (_, what, one, name) in ticks
+        if first <= scene.tick <= last and (what, name) == (kind, rule.name)
+    ]  # fmt: skip
     return any(all(one.get(name) == value for name, value in fields.items()) for one in given)
 
 
