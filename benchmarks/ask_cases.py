@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from benchmarks.workload import COLUMNS, by_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import timedelta
 
     from benchmarks.measuring import Clock
     from replaykit.blame import Blame
@@ -24,8 +24,7 @@ __all__ = ["ask"]
 
 _TIMES = 15
 _APART = 1_000
-_PATIENCE = timedelta(minutes=5)
-_RULE = "SELECT job_id FROM jobs WHERE status = 'failed' AND $now - updated_at > INTERVAL 5 MINUTE ORDER BY job_id"
+_RULE = "SELECT job_id FROM jobs WHERE status = 'failed' AND $now - updated_at > $patience ORDER BY job_id"
 _RARE = "SELECT job_id FROM jobs WHERE status = 'failed' AND attempts > $least"
 
 
@@ -39,19 +38,23 @@ def ask(clock: Clock, recording: str) -> dict[str, Any]:
     """
     with rk.open(recording) as opened:
         with clock:
-            run = rk.replay(opened, _with_rules(), ticks="10min")
+            span = opened.span
+            assert span is not None
+            start, end = span.bounds()
+            run = rk.replay(opened, _with_rules((end - start) / 120), ticks=(end - start) / 60)
         asked = _Asked(run)
         return {name: statistics.median(asked.seconds(question)) for name, question in asked.questions.items()}
 
 
-def _with_rules() -> rk.Reconciler:
+def _with_rules(patience: timedelta) -> rk.Reconciler:
     """Return the handlers with one rule said twice, in Python and in SQL."""
     jobs = by_handlers()
+    jobs.params = {"patience": patience}
 
     @jobs.rule("in Python", key="job_id")
     def retry(state: Any, now: Any) -> Iterator[rk.Action]:
         for job in state["jobs"].find(status="failed"):
-            if now - job["updated_at"] > _PATIENCE:
+            if now - job["updated_at"] > state.params.patience:
                 yield rk.Action("retry", job_id=job["job_id"])
 
     jobs.rule("in SQL", _RULE, key="job_id", action="retry by SQL")

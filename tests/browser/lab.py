@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -60,14 +61,24 @@ def started(repository, room):
             env={**os.environ, **{name: str(folder) for name, folder in folders.items()}, "PYTHONPATH": path},
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             address = f"http://127.0.0.1:{port}"
             wait_for(f"{address}/api?token={TOKEN}", server)
             yield address
         finally:
-            server.terminate()
-            server.wait(20)
+            stop(server)
+
+
+def stop(server):
+    """Stop the server; one told to while a kernel of its own was starting never ends by itself, so it is made to."""
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(20)
 
 
 def wait_for(address, server):
@@ -109,9 +120,18 @@ def errors_in(page, path):
         if path.stat().st_mtime_ns != before:
             break
         page.wait_for_timeout(250)
-    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    cells = [cell for cell in _written(page, path)["cells"] if cell["cell_type"] == "code"]
     outputs = [output for cell in cells for output in cell["outputs"]]
     return [f"{one['ename']}: {one['evalue']}" for one in outputs if one["output_type"] == "error"]
+
+
+def _written(page, path):
+    """Return a notebook's JSON, as soon as it is written to its end."""
+    for _ in range(40):
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(path.read_text())
+        page.wait_for_timeout(250)
+    return json.loads(path.read_text())
 
 
 def change_theme(page, theme):
