@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from replaykit.sql_trees import conjuncts_of
 from replaykit.storage import storage_type
 from replaykit.temp_tables import broken
 
@@ -102,13 +103,13 @@ class _Place:
             return
         self._alone = len(sources) == 1
         if isinstance(own, exp.Join) and own.side:  # its rows may be missing, and WHERE is asked behind that
-            yield from _conjuncts(own.args.get("on"))
+            yield from conjuncts_of(own.args.get("on"))
             return
         where = select.args.get("where")
-        yield from _conjuncts(where.this if where is not None else None)
+        yield from conjuncts_of(where.this if where is not None else None)
         for join in joins:
             if not join.side:
-                yield from _conjuncts(join.args.get("on"))
+                yield from conjuncts_of(join.args.get("on"))
 
     def _condition(self, node: Any) -> _Condition | None:
         """Return a condition on one row in Python; None if it is not one, or not surely the same."""
@@ -173,18 +174,6 @@ def _understood(join: Any) -> bool:
     used = {key for key, value in join.args.items() if value}
     sides, kinds = _JOINED
     return used <= {"this", "on", "side", "kind", "using"} and join.side in sides and join.kind in kinds
-
-
-def _conjuncts(node: Any) -> Iterator[Any]:
-    from sqlglot import exp
-
-    if isinstance(node, exp.Paren):
-        yield from _conjuncts(node.this)
-    elif isinstance(node, exp.And):
-        yield from _conjuncts(node.this)
-        yield from _conjuncts(node.expression)
-    elif node is not None:
-        yield node
 
 
 def _let_in(conditions: tuple[_Condition, ...], texts: tuple[str, ...], row: Row) -> bool:

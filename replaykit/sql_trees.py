@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-__all__ = ["comparison_of", "is_of_calendar", "terms_of", "turn_queries"]
+__all__ = ["comparison_of", "conjuncts_of", "is_of_calendar", "terms_of", "turn_queries"]
 
 _SEARCHED = 64  # ancestors looked at before giving up
 
@@ -86,6 +86,19 @@ def comparison_of(now: Any) -> Any:
             return None
         node = parent
     return None
+
+
+def conjuncts_of(node: Any) -> Iterator[Any]:
+    """Yield the conditions that AND joins; none for None."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Paren):
+        yield from conjuncts_of(node.this)
+    elif isinstance(node, exp.And):
+        yield from conjuncts_of(node.this)
+        yield from conjuncts_of(node.expression)
+    elif node is not None:
+        yield node
 
 
 def terms_of(node: Any, sign: int) -> Iterator[tuple[int, Any]]:

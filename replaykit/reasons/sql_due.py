@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.reasons.sql_bench import CannotSplitError
 from replaykit.reasons.sql_reading import written
 from replaykit.reasons.values import Threshold
+from replaykit.sql_trees import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -159,7 +160,7 @@ def compared(select: Select, combo: Combo, node: Any, strict: frozenset[str]) ->
     from sqlglot import exp
 
     left_side, right_side = _sides(node)
-    terms = [*_terms(left_side, 1), *_terms(right_side, -1)]
+    terms = [*terms_of(left_side, 1), *terms_of(right_side, -1)]
     clocks = [
         (sign, term) for sign, term in terms if _clocks(term) and isinstance(term, (exp.Placeholder, exp.Parameter))
     ]
@@ -181,18 +182,6 @@ def _sides(node: Any) -> tuple[Any, Any]:
     from sqlglot import exp
 
     return node.this, node.args["low"] if isinstance(node, exp.Between) else node.expression
-
-
-def _terms(node: Any, sign: int) -> Iterator[tuple[int, Any]]:
-    from sqlglot import exp
-
-    if isinstance(node, exp.Paren):
-        yield from _terms(node.this, sign)
-    elif isinstance(node, (exp.Add, exp.Sub)):
-        yield from _terms(node.this, sign)
-        yield from _terms(node.expression, sign if isinstance(node, exp.Add) else -sign)
-    else:
-        yield sign, node
 
 
 def _solved(sign: int, others: list[tuple[int, Any]], select: Select) -> Compared | None:

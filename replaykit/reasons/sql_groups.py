@@ -9,7 +9,8 @@ from replaykit.reasons.conditions import Condition
 from replaykit.reasons.sql_cells import cells_in, once, shown
 from replaykit.reasons.sql_due import turning_group
 from replaykit.reasons.sql_matches import group_of, grouped_by
-from replaykit.reasons.sql_reading import conjuncts_of, text_of, written
+from replaykit.reasons.sql_reading import text_of, written
+from replaykit.sql_trees import conjuncts_of
 
 if TYPE_CHECKING:
     from replaykit.reasons.sql_selects import Combo, Select

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from replaykit.reasons.sql_bench import ROWID, CannotSplitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from replaykit.reasons.sql_bench import Bench
 
-__all__ = ["branches_of", "conjuncts_of", "outer_columns", "place_of", "qualified", "text_of", "written"]
+__all__ = ["branches_of", "outer_columns", "place_of", "qualified", "text_of", "written"]
 
 
 Shape: TypeAlias = "tuple[tuple[str, tuple[str, ...], bool], ...]"
@@ -147,19 +145,6 @@ def _with(branch: Any, given: Any) -> Any:
     if branch.args.get("with_") is None:
         branch.set("with_", given.copy())
     return branch
-
-
-def conjuncts_of(node: Any) -> Iterator[Any]:
-    """Yield the conditions that AND joins."""
-    from sqlglot import exp
-
-    if isinstance(node, exp.Paren):
-        yield from conjuncts_of(node.this)
-    elif isinstance(node, exp.And):
-        yield from conjuncts_of(node.this)
-        yield from conjuncts_of(node.expression)
-    elif node is not None:
-        yield node
 
 
 def outer_columns(node: Any) -> list[Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replaykit.reasons.sql_bench import CannotSplitError
-from replaykit.reasons.sql_reading import conjuncts_of, outer_columns, place_of, text_of, written
+from replaykit.reasons.sql_reading import outer_columns, place_of, text_of, written
+from replaykit.sql_trees import conjuncts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
