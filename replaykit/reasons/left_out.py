@@ -9,9 +9,9 @@ from replaykit.display import show_value
 from replaykit.errors import show_time
 from replaykit.reasons.chains import Chains
 from replaykit.reasons.explaining import Finding
+from replaykit.reasons.past import around
 from replaykit.reasons.python_why import shown_place
 from replaykit.reasons.values import Cell, Need, row_name
-from replaykit.sql import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,22 +76,14 @@ def _differing(run: Run, find: Find, key: Any) -> Candidate | None:
 
 def elsewhen(scene: Scene, tables: list[str], entity: Entity) -> str:
     """Return when rows of the entity were deleted before a tick, or are inserted after it."""
-    history = scene.run.history
-    for name in tables:
-        if len(history.keys[name]) > 1:
-            continue
+    keys = scene.run.history.keys
+    for name in [one for one in tables if len(keys[one]) == 1]:
         for value in entity.values:
-            where, given = history.where(name, value)
-            found = history.fetch(
-                "SELECT min(v.valid_from), max(v.valid_to) FILTER (v.valid_to <= $step) "
-                f"FROM history.{quote(name)} v {where}",
-                {**given, "step": scene.step},
-            )
-            first, gone = found[0]
-            if first is not None and first > scene.step:
-                return f" yet: {_step(scene, first)} inserts it into {name}"
-            if gone is not None:
-                return f" any more: {_step(scene, gone)} deleted it from {name}"
+            ended, begins = around(scene, name, {keys[name][0]: value})
+            if ended is not None:
+                return f" any more: {_step(scene, ended)} deleted it from {name}"
+            if begins is not None:
+                return f" yet: {_step(scene, begins)} inserts it into {name}"
     return ""
 
 

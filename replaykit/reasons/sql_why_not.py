@@ -6,6 +6,7 @@ from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError, excerpt
+from replaykit.reasons.past import was_there
 from replaykit.reasons.sql_answers import Answer, as_obstacle
 from replaykit.reasons.sql_bench import Bench, CannotSplitError, same
 from replaykit.reasons.sql_cells import shown
@@ -13,7 +14,6 @@ from replaykit.reasons.sql_clauses import left_out_by
 from replaykit.reasons.sql_fields import Fields, is_column
 from replaykit.reasons.sql_groups import group_conditions
 from replaykit.reasons.sql_nearest import nearest
-from replaykit.reasons.sql_past import was_there
 from replaykit.reasons.sql_reading import branches_of, text_of
 from replaykit.reasons.sql_selects import Select
 from replaykit.reasons.sql_subqueries import inner_query

@@ -227,6 +227,20 @@ def test_a_row_that_comes_later_or_went_is_said_to():
     assert run.why_not("requeue", id="never").best.reason.endswith("names never")
 
 
+def test_a_value_that_no_key_can_be_is_just_not_there():
+    """A text where the key is a number, and half a character."""
+    tables = {"tasks": rk.Table(key="id", id="BIGINT", status="VARCHAR")}
+    reconciler = rk.Reconciler("town", tables)
+
+    @reconciler.rule("asked", key="id")
+    def again(state, now):
+        yield from (rk.Action("again", id=task["id"]) for task in state["tasks"].find(status="lost"))
+
+    run = replayed(reconciler, [(1, "tasks", {"id": 7, "status": "lost"})], ticks="5s", end=20)
+    for value in ("seven", "\ud800"):
+        assert run.why_not("again", id=value, at=after(10)).best.stop == "no row"
+
+
 def test_what_was_emitted_is_said_to_be_and_so_are_other_fields():
     """No obstacle is made up."""
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from replaykit.reasons.scene import Scene
 
-__all__ = ["was_there"]
+__all__ = ["around", "was_there"]
 
 
-def was_there(scene: Scene, table: str, values: Mapping[str, Any]) -> tuple[str, datetime | None]:
-    """Return what to say of rows with these values at other times, and since when there has been none."""
+def around(scene: Scene, table: str, values: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return the last step before a tick that ended a row with these values, and the first after it that begins one."""
     history = scene.run.history
     conditions = " AND ".join(f"v.{quote(name)} = $v{number}" for number, name in enumerate(values))
     parameters = {f"v{number}": plain(value) for number, value in enumerate(values.values())}
@@ -30,13 +30,17 @@ def was_there(scene: Scene, table: str, values: Mapping[str, Any]) -> tuple[str,
     )
     try:
         ended, begins = history.fetch(query, {**parameters, "step": scene.step})[0]
-        clocks = dict(
-            history.fetch(
-                "SELECT step, applied_at FROM steps WHERE step IN ($ended, $begins)", {"ended": ended, "begins": begins}
-            )
-        )
     except (duckdb.Error, UnicodeEncodeError):  # a value no column of that type compares with
-        return "", None
+        return None, None
+    return ended, begins
+
+
+def was_there(scene: Scene, table: str, values: Mapping[str, Any]) -> tuple[str, datetime | None]:
+    """Return what to say of rows with these values at other times, and since when there has been none."""
+    ended, begins = around(scene, table, values)
+    asked = {"ended": ended, "begins": begins}
+    steps = scene.run.history.fetch("SELECT step, applied_at FROM steps WHERE step IN ($ended, $begins)", asked)
+    clocks = dict(steps)
     if ended is not None:
         return f"; until step {ended:,}, {show_time(clocks.get(ended))}, one had", clocks.get(ended)
     if begins is not None:
