@@ -17,8 +17,9 @@ _INTERVAL = 0.2
 class Progress:
     """A line that says how far a long replay is, at most five times a second, and is gone when it ends."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, noun: str = "event") -> None:
         self._what = what
+        self._noun = noun
         self._shown: Any = None
         self._started = self._last = time.monotonic()
         self._live = _watched()
@@ -35,7 +36,7 @@ class Progress:
         self._last = now
         rate = done / (now - self._started)
         left = (total - done) / rate if rate else 0.0
-        self._show(f"{self._what}: {done:,} of {total:,} events, {rate:,.0f}/s, {left:,.0f} s left")
+        self._show(f"{self._what}: {done:,} of {total:,} {self._noun}s, {rate:,.3g}/s, {left:,.0f} s left")
 
     def close(self) -> None:
         """Take the line away."""

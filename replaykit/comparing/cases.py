@@ -1,0 +1,253 @@
+"""Case: what two reconcilers did with one recording and window, side by side, as a value."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from replaykit.comparing.axis import Axis
+from replaykit.comparing.behind import First, first_of
+from replaykit.comparing.breaches import COLUMNS as BREACHES
+from replaykit.comparing.breaches import breaches
+from replaykit.comparing.outcomes import outcomes_of
+from replaykit.comparing.spans import differences, spans_of
+from replaykit.comparing.states import StateFork, first_fork
+from replaykit.display import brief, count, note_html, show_text, table_html
+from replaykit.errors import show_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    import pandas as pd
+
+    from replaykit.comparing.spans import Difference
+    from replaykit.diff import TablesDiff
+    from replaykit.replayed import Replay
+    from replaykit.window import Window
+
+__all__ = ["Case", "case_of", "failed_case"]
+
+_OTHERWISE = {"changed": "with other fields", "other rule": "by another rule", "reordered": "in another order"}
+_RULES = ["rule", "old", "new", "missing", "extra", "changed", "other rule", "reordered", "ticks"]
+_ACTIONS = [
+    "difference", "tick", "at", "ticks", "rule", "kind", "entity", "fields", "old_action", "new_action", "old", "new",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Case:
+    """One recording and window, replayed with both reconcilers. Holds no replay: it can be kept, sent and pickled."""
+
+    name: str
+    """What the recording is called."""
+    window: Window
+    events: int
+    """Events inside the window."""
+    ticks: int
+    """Ticks at which both were asked."""
+    first: First | None
+    """The first action in which they differ."""
+    fork: StateFork | None
+    """The first step after which their states differ."""
+    rules: pd.DataFrame
+    """One row per rule that either has: ``rule``, ``old`` and ``new`` (actions; one that stands over neighbouring ticks
+    is one), ``missing``, ``extra``, ``changed``, ``other rule``, ``reordered`` (differences), ``ticks`` (with one)."""
+    kinds: pd.DataFrame
+    """One row per kind of action with a difference, in order of the first: ``kind``, ``old`` and ``new`` (actions)."""
+    actions: pd.DataFrame
+    """One row per difference, in order: ``difference``, ``tick`` and ``at`` of the first tick, ``ticks`` (how many in
+    a row), ``rule``, ``kind``, ``entity``, ``fields`` (that differ), ``old_action`` and ``new_action`` (numbers in
+    ``run.actions`` of where they began), ``old`` and ``new`` (fields as JSON)."""
+    diff: TablesDiff | None
+    """What differs between the states at the end, old before new; None if nothing does."""
+    violations: pd.DataFrame
+    """One row per episode gained, lost or changed; see `replaykit.comparing.breaches`."""
+    outcomes: pd.DataFrame
+    """One row per outcome number: ``outcome``, ``old``, ``new``, ``difference``."""
+    error: str = ""
+    """Why it could not be compared: a replay raised. Nothing else is known then."""
+
+    @property
+    def identical(self) -> bool:
+        """Whether actions, states after every step, violations and problems are the same."""
+        same = not (self.error or len(self.actions) or len(self.violations) or self.fork is not None)
+        return same and not self._other_problems
+
+    @property
+    def _other_problems(self) -> bool:
+        found = self.outcomes.loc[self.outcomes["outcome"] == "problems", "difference"]
+        return bool((found != 0).any())
+
+    @property
+    def at(self) -> datetime | None:
+        """When they first differ, naive UTC."""
+        times = [self.first.at if self.first else None, self.fork.at if self.fork else None]
+        times += self.violations["at"].iloc[:1].to_list()
+        return min((one for one in times if one is not None), default=None)
+
+    @property
+    def changes(self) -> str:
+        """What is fewer, more or other, in words: "4 fewer dispatch_agent, 1 violation gained"."""
+        parts = _kinds(self.actions, self.kinds)
+        for change in ("gained", "lost", "changed"):
+            number = int((self.violations["change"] == change).sum())
+            parts += [f"{count(number, 'violation')} {change}"] if number else []
+        if self.diff is not None and len(self.diff):
+            parts.append(f"{count(len(self.diff), 'row')} differ at the end")
+        elif self.fork is not None:
+            parts.append("states differ on the way, not at the end")
+        return ", ".join(parts) or ("other problems" if self._other_problems else "nothing")
+
+    @property
+    def sentence(self) -> str:
+        """The finding in one sentence."""
+        if self.error:
+            return f"could not be compared: {self.error}"
+        if self.identical:
+            actions = count(int(self.rules["old"].sum()), "action")
+            return f"identical: {count(self.events, 'event')}, {count(self.ticks, 'tick')}, {actions}"
+        by = f" in rule {show_text(self.first.rule, 60)}" if self.first else ""
+        when = f", first at {show_time(self.at)}{by}" if self.at is not None else ""
+        return f"differs{when}: {self.changes}"
+
+    def __repr__(self) -> str:
+        return brief("Case", f"{show_text(self.name, 60)}: {self.sentence}")
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.sentence}"
+
+    def _repr_html_(self) -> str:
+        parts = [note_html(str(self), 1_000)]
+        if self.first is not None:
+            parts.append(self.first._repr_html_())
+        if self.fork is not None:
+            parts.append(note_html(self.fork.sentence, 1_000))
+        tables = [("Rules", self.rules, ".rules"), ("Actions that differ", self.actions, ".actions"),
+                  ("Violations", self.violations, ".violations"), ("Outcomes", self.outcomes, ".outcomes")]  # fmt: skip
+        parts += [table_html(frame, caption=name, limit=20, more=more) for name, frame, more in tables if len(frame)]
+        return "\n".join(parts)
+
+
+def _kinds(actions: pd.DataFrame, kinds: pd.DataFrame) -> list[str]:
+    """Return for each kind of action how many more or fewer there are, and how many are otherwise."""
+    parts = []
+    for kind, old, new in kinds.itertuples(index=False):
+        found = actions.loc[actions["kind"] == kind, "difference"].value_counts()
+        name = show_text(str(kind), 60)
+        parts += [f"{abs(new - old):,} {'more' if new > old else 'fewer'} {name}"] if new != old else []
+        other = int(found.get("extra", 0)) + int(found.get("missing", 0)) - abs(new - old)
+        parts += [f"{other:,} {name} at other ticks"] if other > 0 else []
+        parts += [f"{int(found[one]):,} {name} {what}" for one, what in _OTHERWISE.items() if one in found]
+    return parts
+
+
+def case_of(
+    old: Replay,
+    new: Replay,
+    *,
+    name: str = "",
+    outcomes: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> Case:
+    """Compare two replays of one window."""
+    axis = Axis(old, new)
+    found = differences(old, new, axis)
+    fork = first_fork(old, new)
+    return Case(
+        name=name,
+        window=new.window,
+        events=old.plan.events - old.plan.warmup,
+        ticks=axis.ticks,
+        first=first_of(found[0], old, new, axis) if found else None,
+        fork=fork,
+        rules=_rules(old, new, found, axis),
+        kinds=_kind_rows(old, new, found, axis),
+        actions=_actions(found, axis),
+        diff=_diff(old, new) if fork is not None else None,
+        violations=breaches(old, new, axis),
+        outcomes=_outcomes(*(outcomes_of(run, outcomes or {}) for run in (old, new))),
+    )
+
+
+def failed_case(name: str, window: Window, error: str) -> Case:
+    """Return the case of a replay that raised."""
+    import pandas as pd
+
+    return Case(
+        name, window, 0, 0, None, None, _rule_rows({}), pd.DataFrame(columns=["kind", "old", "new"]),
+        pd.DataFrame(columns=_ACTIONS), None,
+        pd.DataFrame(columns=BREACHES), _outcomes({}, {}), error,
+    )  # fmt: skip
+
+
+def _diff(old: Replay, new: Replay) -> TablesDiff:
+    import replaykit
+
+    found: TablesDiff = replaykit.diff(old.after, new.after)
+    return found
+
+
+def _rules(old: Replay, new: Replay, found: Sequence[Difference], axis: Axis) -> pd.DataFrame:
+    names = dict.fromkeys([*old.reconciler.rules, *new.reconciler.rules])
+    rows: dict[str, dict[str, Any]] = {name: dict.fromkeys(_RULES[1:], 0) for name in names}
+    for side, run in enumerate((old, new)):
+        for identity, spans in spans_of(run, axis, side).items():
+            rows[identity[0]][("old", "new")[side]] += len(spans)
+    for one in found:
+        row = rows[one.shown.rule]
+        row[one.difference] += 1
+        row["ticks"] += one.last - one.first + 1
+    return _rule_rows(rows)
+
+
+def _kind_rows(old: Replay, new: Replay, found: Sequence[Difference], axis: Axis) -> pd.DataFrame:
+    import pandas as pd
+
+    numbers = {kind: [0, 0] for kind in dict.fromkeys(one.shown.kind for one in found)}
+    for side, run in enumerate((old, new)):
+        for identity, spans in spans_of(run, axis, side).items():
+            if identity[1] in numbers:
+                numbers[identity[1]][side] += len(spans)
+    return pd.DataFrame([(kind, *both) for kind, both in numbers.items()], columns=["kind", "old", "new"])
+
+
+def _rule_rows(rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame([{"rule": name, **row} for name, row in rows.items()], columns=_RULES)
+    return frame.astype({"rule": "str", **dict.fromkeys(_RULES[1:], "int64")})
+
+
+def _actions(found: Sequence[Difference], axis: Axis) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame([_action(one, axis) for one in found], columns=_ACTIONS)
+    whole = {"old_action": "Int64", "new_action": "Int64", "tick": "int64", "ticks": "int64"}
+    return frame.astype({**whole, "at": "datetime64[us]"})
+
+
+def _action(one: Difference, axis: Axis) -> dict[str, Any]:
+    shown = one.shown
+    row = {
+        "difference": one.difference,
+        "tick": axis.tick(0 if one.new is None else 1, one.first),
+        "at": axis.at(one.first),
+        "ticks": one.last - one.first + 1,
+        "rule": shown.rule,
+        "kind": shown.kind,
+        "entity": shown.entity,
+        "fields": ", ".join(one.fields),
+    }
+    for side, span in (("old", one.old), ("new", one.new)):
+        row[f"{side}_action"] = None if span is None else span.number
+        row[side] = None if span is None else json.dumps(dict(span.fields), ensure_ascii=False, default=str)
+    return row
+
+
+def _outcomes(old: Mapping[str, Any], new: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame({"outcome": list(old), "old": list(old.values()), "new": [new[name] for name in old]})
+    frame = frame.astype({"outcome": "str", "old": "float64", "new": "float64"})
+    return frame.assign(difference=(frame["new"] - frame["old"]).round(6))
