@@ -20,6 +20,8 @@ The story of one event through the house:
         Replay                actions, violations, problems, diff, at(x) (replayed.py, results.py); its verdict.py
             |  questions.py   what it is asked: first, when (whens.py); why and why not a rule acted (reasons/)
         diff/, determinism/, plots.py
+            |  comparing/     two reconcilers, or two courses of a window, side by side: where they part, and why
+            |  saving/        one file of all of it, open again years later; content.py is a recording's digest
             |  views/         tables of a recording or a replay; looks.py, focus.py, histogram.py
         widgets/          the explorer, which shows those
 
@@ -34,9 +36,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from replaykit.comparing import Case, Comparison, compare
 from replaykit.declarations import Action, Table
 from replaykit.diff import Diff, GrossDiff, TablesDiff, diff
 from replaykit.errors import (
+    ExternalError,
     FormatError,
     GuardError,
     IsolationError,
@@ -49,6 +53,7 @@ from replaykit.errors import (
     VerdictError,
     WindowError,
 )
+from replaykit.external import external
 from replaykit.findings import as_of, latest, rewind, unexplained
 from replaykit.history import History
 from replaykit.inputs import Event
@@ -58,6 +63,7 @@ from replaykit.recording import Recording
 from replaykit.recording import open_recording as open
 from replaykit.replay import replay
 from replaykit.replayed import Replay
+from replaykit.saving import open_run
 from replaykit.snapshot import RecordedSnapshot, Snapshot
 from replaykit.sources import Log, load, per_kind, sqlite
 from replaykit.state import State
@@ -76,8 +82,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Action",
+    "Case",
+    "Comparison",
     "Diff",
     "Event",
+    "ExternalError",
     "FirstTime",
     "FormatError",
     "GrossDiff",
@@ -108,11 +117,14 @@ __all__ = [
     "Window",
     "WindowError",
     "as_of",
+    "compare",
     "diff",
     "explore",
+    "external",
     "latest",
     "load",
     "open",
+    "open_run",
     "per_kind",
     "replay",
     "rewind",

@@ -87,11 +87,15 @@ def sent(job: Job) -> bytes:
 
     Raises
     ------
+    ImportError
+        cloudpickle, which sends functions that no module holds, is not installed.
     QueryError
         Something in it can't be sent.
     """
-    import cloudpickle
-
+    try:
+        import cloudpickle
+    except ImportError as exc:
+        raise ImportError("rk.compare with executor= needs cloudpickle: pip install 'replaykit[parallel]'") from exc
     try:
         data: bytes = cloudpickle.dumps((job, _typed_sources(job)))
     except Exception as exc:
