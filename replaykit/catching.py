@@ -21,6 +21,8 @@ def may_hide_errors(function: object) -> bool:
     """
     seen: dict[int, object] = {}
     waiting = [function]
+    if getattr(function, "unfollowed", False):  # it says itself that no stand-in gets through it
+        return True
     while waiting and len(seen) < _FUNCTIONS:
         one: Any = waiting.pop()
         one = getattr(one, "func", getattr(one, "__func__", one))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.audit import guarded, unguarded
 from replaykit.collector import collector_resting
-from replaykit.errors import IsolationError
+from replaykit.errors import STOPPING
 from replaykit.folding import FLUSH, fold
 from replaykit.inputs import Event, Plan, read_events
 from replaykit.interrupt import raise_if_interrupted
@@ -174,7 +174,7 @@ class Engine:
         mark = len(self.state.changes)
         try:
             returned = handler(self.state, given)
-        except IsolationError:
+        except STOPPING:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever a handler raises is a finding
             if recorded is None or not recorded.failed:

@@ -8,7 +8,8 @@ ReplayKitError
 ├── GuardError           a statement or function that replayed SQL may not use
 ├── StateError           a handler wrote something a state table can't hold
 ├── ReconcilerError      the reconciler is badly declared, or its code raised
-│   └── IsolationError   replayed code tried to leave the transaction
+│   ├── IsolationError   replayed code tried to leave the transaction
+│   └── ExternalError    an external program crashed, hung or broke the protocol
 ├── VerdictError         a verdict, violation or determinism check that was asked to raise
 └── KeyDiffError         keys of a diff are missing, null or repeated
 """
@@ -19,6 +20,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 __all__ = [
+    "STOPPING",
+    "ExternalError",
     "FormatError",
     "GuardError",
     "IsolationError",
@@ -78,6 +81,32 @@ class ReconcilerError(ReplayKitError):
 
 class IsolationError(ReconcilerError):
     """Replayed code tried to leave the transaction: to write a file, open a socket, start a process or commit."""
+
+
+class ExternalError(ReconcilerError):
+    """An external program crashed, hung, broke the protocol or can't be started; the message names the request.
+
+    ``request``, ``exit_code`` and ``stderr`` (its last lines) say more; the first two are None if there was none. It
+    ends a replay whatever ``on_error`` says: there is nobody left to go on with.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request: str | None = None,
+        exit_code: int | None = None,
+        stderr: tuple[str, ...] = (),
+        step: int | None = None,
+    ) -> None:
+        super().__init__(message, step=step)
+        self.request = request
+        self.exit_code = exit_code
+        self.stderr = stderr
+
+
+STOPPING = (IsolationError, ExternalError)
+"""Errors that no ``on_error`` passes over."""
 
 
 class VerdictError(ReplayKitError, AssertionError):

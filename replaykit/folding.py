@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replaykit.errors import IsolationError
+from replaykit.errors import STOPPING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ def fold(engine: Engine, events: Iterable[Event]) -> None:
         mark = len(changes)
         try:
             handler(state, event)
-        except IsolationError:
+        except STOPPING:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever a handler raises is a finding
             engine.failed(handler, event, exc, mark)

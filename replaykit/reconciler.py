@@ -5,14 +5,20 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from replaykit.declarations import Action, Handler, Invariant, Projection, Rule, Table
+from replaykit.dialects import checked_query
 from replaykit.errors import ReconcilerError, excerpt
-from replaykit.sql import Statement, check_query
+from replaykit.sql import Statement
+
+if TYPE_CHECKING:
+    from replaykit.problems import Problem
+    from replaykit.state import State
 
 __all__ = ["Action", "Handler", "Invariant", "Projection", "Reconciler", "Rule", "Table", "reconciler_of"]
 
@@ -94,7 +100,7 @@ class Reconciler:
 
         return register
 
-    def project(self, table: str, query: str, *, delete: bool = False) -> None:
+    def project(self, table: str, query: str, *, delete: bool = False, dialect: str | None = None) -> None:
         """Fill a state table from a SELECT over ``events``, set-based and fast.
 
         Parameters
@@ -104,6 +110,8 @@ class Reconciler:
             select is left. Several rows for one key and step: the last in the query's own order counts.
         delete
             Rows name keys to remove instead.
+        dialect
+            As for `rule`.
 
         Raises
         ------
@@ -114,7 +122,11 @@ class Reconciler:
         """
         if table not in self.tables:
             raise ReconcilerError(f"project({table!r}, ...): no such table; the tables are {list(self.tables)}.")
-        self.projections.append(Projection(table, check_query(query, what=f"Projection of {table!r}"), delete))
+        statement = self._statement(query, f"Projection of {table!r}", dialect)
+        self.projections.append(Projection(table, statement, delete))
+
+    def _statement(self, query: str, what: str, dialect: str | None) -> Statement:
+        return checked_query(query, what=what, dialect=dialect, tables=self.tables, params=self.params)
 
     def rule(
         self,
@@ -124,6 +136,7 @@ class Reconciler:
         key: str | Sequence[str],
         action: str | None = None,
         each: Callable[..., Iterable[Any]] | None = None,
+        dialect: str | None = None,
     ) -> Callable[[_F], _F]:
         """Register a rule: as a decorator of ``(state, now)`` yielding `Action`, or with a SELECT as `query`.
 
@@ -132,8 +145,11 @@ class Reconciler:
 
         With `each`, a function ``(state, now)`` that gives items, the rule is ``(state, now, item)``; rules declared
         one after another with the same `each` take turns at every item.
+
+        With `dialect`, ``"sqlite"`` or ``"postgres"``, the SELECT is translated to DuckDB's SQL and its clock becomes
+        ``$now``; a GuardError names a fragment that has no exact counterpart. See `replaykit.dialects.translated`.
         """
-        statement = check_query(query, what=f"Rule {name!r}") if query is not None else None
+        statement = self._statement(query, f"Rule {name!r}", dialect) if query is not None else None
         keys = (key,) if isinstance(key, str) else tuple(key)
         if statement is not None:
             self.rules[name] = Rule(name, keys, statement=statement, action=action or name)
@@ -144,12 +160,14 @@ class Reconciler:
 
         return register
 
-    def invariant(self, name: str, query: str | None = None, *, key: str | Sequence[str]) -> Callable[[_F], _F]:
+    def invariant(
+        self, name: str, query: str | None = None, *, key: str | Sequence[str], dialect: str | None = None
+    ) -> Callable[[_F], _F]:
         """Register an invariant: as a decorator of ``(state, now)`` yielding mappings, or with a SELECT as `query`.
 
-        Every row is one breach; `key` names the columns that identify it over ticks.
+        Every row is one breach; `key` names the columns that identify it over ticks; `dialect` is as for `rule`.
         """
-        statement = check_query(query, what=f"Invariant {name!r}") if query is not None else None
+        statement = self._statement(query, f"Invariant {name!r}", dialect) if query is not None else None
         keys = (key,) if isinstance(key, str) else tuple(key)
         if statement is not None:
             self.invariants[name] = Invariant(name, keys, statement=statement)
@@ -189,6 +207,16 @@ class Reconciler:
         twin = self.copy()
         twin.params = {**self.params, **params}
         return twin
+
+    @property
+    def caveat(self) -> str:
+        """What a verdict says beside what it found; nothing for rules that run in this process."""
+        return ""
+
+    @contextmanager
+    def running(self, state: State, on_error: str) -> Iterator[list[Problem]]:  # noqa: ARG002
+        """Hold what the rules need for the length of one replay on a loaded state; gives the problems it met, after."""
+        yield []
 
     def declared(self) -> list[Rule | Invariant]:
         """Return rules, then invariants, in order of declaration: the order in which a tick evaluates them."""

@@ -14,7 +14,7 @@ from replaykit.audit import unguarded
 from replaykit.collector import collector_resting
 from replaykit.declarations import Table
 from replaykit.engine import Engine
-from replaykit.errors import IsolationError, ReconcilerError
+from replaykit.errors import STOPPING, ReconcilerError
 from replaykit.global_order import last_place
 from replaykit.history import BOOKKEEPING, History
 from replaykit.inputs import base_rows
@@ -112,7 +112,7 @@ class Replaying:
             except Failed as exc:
                 failed |= exc.reasons
             except Exception as exc:  # at which tick a rule would have raised before is not known yet
-                if not self.put_off.numbers or isinstance(exc, IsolationError):
+                if not self.put_off.numbers or isinstance(exc, STOPPING):
                     raise
                 failed |= dict.fromkeys(self.put_off.numbers, "the replay raised")
 
@@ -164,11 +164,14 @@ class Replaying:
             workspace.follow(engine.pairs)
             if projected and not bulk:
                 engine.mark_projected(_taken_up(projected, instance, self.state.params))
-            if bulk:
-                self._compute(engine, projected, instance)
-            else:
-                engine.flush()
-                engine.run()
+            with self.reconciler.running(self.state, self.on_error) as problems:
+                if bulk:
+                    self._compute(engine, projected, instance)
+                else:
+                    engine.flush()
+                    engine.run()
+            for problem in problems:
+                engine.problems.add(problem)
             with collector_resting():
                 ticks, said = self.put_off.answers(engine, instance)
                 if said:

@@ -39,6 +39,7 @@ class State:
             for name, table in tables.items()
         }
         self._sql: Callable[[str, Mapping[str, Any] | None], list[Row]] | None = None
+        self._program: Any = None  # the session of an external program that works on this state
 
     def __getitem__(self, name: str) -> StateTable:
         try:

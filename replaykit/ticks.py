@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.catching import may_hide_errors
 from replaykit.clock import Clock, next_due, released
-from replaykit.errors import IsolationError, ReconcilerError, StateError, show_time
+from replaykit.errors import STOPPING, ReconcilerError, StateError, show_time
 from replaykit.outcomes import Emission, Episode, TickRecord
 from replaykit.reconciler import Invariant, Reconciler, Rule
 from replaykit.temporal.reading import in_order
@@ -212,7 +212,7 @@ class Ticker:
         self._state.now = now
         try:
             rows = self._call(declared, now)
-        except IsolationError:
+        except STOPPING:
             raise
         except Exception as exc:
             self._check_unwritten(declared, before, tick, at)

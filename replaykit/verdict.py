@@ -63,7 +63,7 @@ def judge(run: Replay) -> Verdict:
     if all(check["against"].startswith(f"snapshot {run.plan.base.number} ") for check in checks):
         checks = []  # that the base is what it is says nothing of what was replayed
     reasons = tuple(_reasons(run))
-    status, sentence = summed_up(checks, reasons)
+    status, sentence = summed_up(checks, reasons, run.reconciler.caveat)
     differing = pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64", "global_seq": "Int64"})
     table = pd.DataFrame(checks, columns=CHECKS).astype({"first_step": "Int64"})
     return Verdict(status, sentence, table, differing, reasons)
@@ -142,8 +142,13 @@ def _reasons(run: Replay) -> Iterator[str]:
         yield f"{count(rejects, 'source row')} rejected when the recording was loaded"
 
 
-def summed_up(checks: list[dict[str, Any]], reasons: tuple[str, ...]) -> tuple[str, str]:
-    """Return status and sentence of a verdict from its comparisons and the reasons to doubt it."""
+def summed_up(checks: list[dict[str, Any]], reasons: tuple[str, ...], caveat: str = "") -> tuple[str, str]:
+    """Return status and sentence of a verdict from its comparisons, the reasons to doubt it, and a caveat."""
+    status, sentence = _summed_up(checks, reasons)
+    return status, f"{sentence} {caveat}".rstrip()
+
+
+def _summed_up(checks: list[dict[str, Any]], reasons: tuple[str, ...]) -> tuple[str, str]:
     from replaykit.display import count
 
     wrong = [check for check in checks if not check["agrees"]]

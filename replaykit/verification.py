@@ -107,7 +107,7 @@ def verify(
             cells += found
         rows += [{"from": earlier.number, "to": later.number, **check} for check in against_ticks(run)]
     table = pd.DataFrame(rows, columns=["from", "to", *CHECKS]).astype({"first_step": "Int64"})
-    status, sentence = summed_up(rows, ())
+    status, sentence = summed_up(rows, (), twin.caveat)
     return Verification(
         table.drop(columns=["against"]),
         pd.DataFrame(cells, columns=CELLS).astype({"step": "Int64", "global_seq": "Int64"}),
