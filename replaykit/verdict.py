@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from replaykit.replayed import Replay
     from replaykit.snapshot import RecordedSnapshot
 
-__all__ = ["Verdict", "judge", "summed_up"]
+__all__ = ["NOT_ISOLATED", "Verdict", "judge", "summed_up"]
+
+NOT_ISOLATED = "Isolation is not guaranteed"
+"""How the caveat of a replay begins whose rules ran in a process of their own."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -36,6 +39,11 @@ class Verdict:
     """Differing cells: recorded and replayed value, and the step that last set the replayed one (at most 200)."""
     reasons: tuple[str, ...] = ()
     """Why the replay is only approximate."""
+
+    @property
+    def isolated(self) -> bool:
+        """Whether all replayed code ran in this process, under the guard; an external program did not."""
+        return NOT_ISOLATED not in self.sentence
 
     def __repr__(self) -> str:
         return brief("Verdict", str(self))
@@ -59,7 +67,7 @@ def judge(run: Replay) -> Verdict:
         for check, found in against_snapshot(run, snapshot):
             checks.append(check)
             cells += found
-    checks += against_ticks(run)
+    checks += [] if run.plan.altered else against_ticks(run)
     if all(check["against"].startswith(f"snapshot {run.plan.base.number} ") for check in checks):
         checks = []  # that the base is what it is says nothing of what was replayed
     reasons = tuple(_reasons(run))
@@ -74,7 +82,7 @@ def _in_reach(run: Replay) -> Iterator[RecordedSnapshot]:
 
     Where inputs have a global order and production is retraced, the base is among them: it was loaded, too.
     """
-    if _late(run):
+    if _late(run) or run.plan.altered:
         return
     following = None if run.last_seq is None else next_input(run.recording, run.last_seq)
     for snapshot in run.recording.snapshots:
@@ -126,6 +134,8 @@ def _late(run: Replay) -> bool:
 def _reasons(run: Replay) -> Iterator[str]:
     from replaykit.display import count
 
+    if run.plan.altered:
+        yield f"it was replayed {run.plan.altered}"
     if _late(run):
         yield f"the base, {run.plan.base.name}, is later than the window's start {show_time(run.window.bounds()[0])}"
     problems = run.problems

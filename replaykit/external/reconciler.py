@@ -13,6 +13,7 @@ from replaykit.errors import ReconcilerError
 from replaykit.external.child import Child
 from replaykit.external.session import Session, greeted
 from replaykit.reconciler import Reconciler
+from replaykit.verdict import NOT_ISOLATED
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,7 +64,7 @@ class External(Reconciler):
     @property
     def caveat(self) -> str:
         """What verdicts say beside anything else."""
-        return f"Isolation is not guaranteed: {self.program.line} is a process of its own."
+        return f"{NOT_ISOLATED}: {self.program.line} is a process of its own."
 
     def project(self, table: str, query: str, *, delete: bool = False) -> NoReturn:  # noqa: ARG002
         """Refuse: the tables are the program's."""

@@ -31,7 +31,7 @@ PATIENCE = pd.Timedelta(seconds=600)
 
 def jobs_program(state: str, **options: Any) -> rk.Reconciler:
     """Return the program as reconciler."""
-    return rk.external([sys.executable, str(PROGRAMS / "jobs.py")], state=state, **options)
+    return rk.external([sys.executable, "-S", str(PROGRAMS / "jobs.py")], state=state, **options)
 
 
 @pytest.fixture(scope="module")
