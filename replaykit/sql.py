@@ -69,6 +69,10 @@ class Statement:
     """Names of its ``$name`` parameters."""
     words: frozenset[str]
     """Every word and every string in it, lower case: a superset of the tables and columns it can name."""
+    original: str | None = None
+    """What it was translated from; None if it was written as it is."""
+    dialect: str | None = None
+    """The dialect it was translated from."""
 
 
 @dataclass(frozen=True)
