@@ -220,6 +220,9 @@ class _Check:
         ran = self.listener.watched.called
         idle = [(on, f) for on, f in self.functions.items() if on not in ran]
         self.unchecked += [Unchecked(definition(f), f"it never ran: no {on} in this replay") for on, f in idle]
+        if self.run.reconciler.caveat:
+            place = Place("", 0, self.run.reconciler.name)
+            self.unchecked.append(Unchecked(place, "an external program, where nobody listens"))
         number = len({id(function) for function in ran.values()})
         return Determinism(_findings(self.seen), _unchecked(self.unchecked), self.differing, self.reordered, number)
 

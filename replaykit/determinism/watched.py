@@ -124,6 +124,8 @@ class Watched:
 
     def _wrap(self, function: Callable[..., Any], on: str, *, rows: bool = False) -> Callable[..., Any]:
         name = getattr(function, "__qualname__", repr(function))
+        if _elsewhere(function):
+            return function
 
         def watched(state: Any, *given: Any) -> Any:
             self.handler, self.on, self.state = name, on, state
@@ -164,7 +166,13 @@ def functions_of(reconciler: Reconciler) -> dict[str, Callable[..., Any]]:
         if one.each is not None:
             items.setdefault(id(one.each), (f"items of rule {name}", one.each))
     found |= dict(items.values())
-    return found | {f"invariant {n}": one.function for n, one in reconciler.invariants.items() if one.function}
+    found |= {f"invariant {n}": one.function for n, one in reconciler.invariants.items() if one.function}
+    return {on: function for on, function in found.items() if not _elsewhere(function)}
+
+
+def _elsewhere(function: Any) -> bool:
+    """Return whether a function is a request to an external program: nobody listens there."""
+    return bool(getattr(function, "unfollowed", False))
 
 
 def code_of(function: Any) -> CodeType | None:

@@ -66,7 +66,7 @@ class External(Reconciler):
         """What verdicts say beside anything else."""
         return f"{NOT_ISOLATED}: {self.program.line} is a process of its own."
 
-    def project(self, table: str, query: str, *, delete: bool = False) -> NoReturn:  # noqa: ARG002
+    def project(self, table: str, *_: object, **__: object) -> NoReturn:
         """Refuse: the tables are the program's."""
         raise ReconcilerError(f"project({table!r}, ...): the tables of {self.program.name} are filled by the program.")
 
@@ -83,6 +83,10 @@ class External(Reconciler):
         with Session(self.program, self.hello, state, self.params, on_error) as session:
             yield found
             found += session.problems()
+
+    def session(self, state: State) -> Session:
+        """Return the program on a state, to be entered and asked."""
+        return Session(self.program, self.hello, state, self.params, asking=True)
 
 
 def _session(state: State, name: str) -> Session:

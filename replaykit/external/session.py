@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.audit import unguarded
 from replaykit.errors import ExternalError, ReconcilerError, StateError, excerpt, show_time
 from replaykit.external.child import Child
-from replaykit.external.edits import write
+from replaykit.external.edits import Readers, write
 from replaykit.external.program import Hello
 from replaykit.external.protocol import PROTOCOL, Misbehaved, line_of, parsed, shaped
 from replaykit.external.stores import store_of
@@ -36,16 +36,26 @@ class Session:
     ----------
     hello
         What the program said when the reconciler was made; it must say the same again.
+    asking
+        Whether it is only asked about states that are put before it; then nothing is compared at the end.
     """
 
     def __init__(
-        self, program: Program, hello: Hello, state: State, params: Mapping[str, Any], on_error: str = "raise"
+        self,
+        program: Program,
+        hello: Hello,
+        state: State,
+        params: Mapping[str, Any],
+        on_error: str = "raise",
+        *,
+        asking: bool = False,
     ) -> None:
         self._program = program
         self._hello = hello
         self._state = state
         self._params = params
         self._undoing = on_error == "undo"
+        self._asking = asking
         self._number = 0
         self._own = False
         self._foreign: dict[tuple[str, Any], None] = {}
@@ -80,7 +90,8 @@ class Session:
         with unguarded():
             try:
                 if kind is None:
-                    self._settle()
+                    if not self._asking:
+                        self._settle()
                     self._child.end(line_of({"id": self._number + 1, "type": "bye"}))
             finally:
                 self._child.kill()
@@ -157,7 +168,7 @@ class Session:
             elif edits:
                 self._told(what, lambda: self._write(edits))
         if refused:
-            raise ReconcilerError(f"{self._program.name} refused {what}: {excerpt(reply['error'])}")
+            raise ReconcilerError(f"{_short(reply['error'])} (said by {self._program.name} to {what})")
         return reply
 
     def _write(self, edits: list[Edit]) -> None:
@@ -192,7 +203,7 @@ class Session:
                 self._known[kind] = place, self._answer(kind, names, part, says)
         found = self._known[kind][1]
         if isinstance(found, str):
-            raise ReconcilerError(f"{self._program.name} refused {kind}: {excerpt(found)}")
+            raise ReconcilerError(f"{_short(found)} (said by {self._program.name} to {kind})")
         return list(found)
 
     def _answer(self, kind: str, names: set[str], part: str, says: str) -> Any:
@@ -226,6 +237,10 @@ class Session:
             self._known.clear()
             if not self._told("a write of somebody else", lambda: self._store.follow(keys)):
                 self._load()
+
+    def key_in(self, table: str, parts: list[Any]) -> Any:
+        """Return the key of a table in a list of its parts, as the program writes them."""
+        return self._told("reconcile", lambda: Readers(self._state).key(self._state[table], parts))
 
     def reload(self) -> None:
         """Hand the whole state over once more."""
@@ -262,6 +277,10 @@ def greeted(child: Child, program: Program) -> tuple[Hello, dict[str, Any]]:
     except Misbehaved as exc:
         raise child.failure(str(exc), "hello") from exc
     return Hello.of(reply, program), reply
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 500 else text[:499] + "…"
 
 
 def _reply(line: bytes, kind: str, number: int) -> dict[str, Any]:

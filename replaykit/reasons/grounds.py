@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.collector import collector_resting
 from replaykit.display import is_empty
 from replaykit.errors import QueryError, excerpt
+from replaykit.reasons.program_why import of_program, program_grounds
 from replaykit.reasons.python_why import cells_behind, shown_place
 from replaykit.reasons.running import Trial, traced
 from replaykit.reasons.scene import Scene
@@ -100,6 +101,8 @@ def _grounds(
     before
         How many such come before it.
     """
+    if of_program(declared):
+        return program_grounds(scene, declared, same, before)
     if declared.statement is not None:
         place, cells, beyond, uses_sql = *_in_sql(scene, declared, same), False
     else:

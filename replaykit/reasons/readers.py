@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.collector import collector_resting
 from replaykit.display import brief, count, note_html, table_html
 from replaykit.reasons.grounds import why
+from replaykit.reasons.program_why import refuse_readers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +80,7 @@ def readers(run: Replay, most: int, asked: dict[str, Any]) -> Readers:
     """Return which decisions rested on what was written: see `replaykit.Replay.readers`."""
     import pandas as pd
 
+    refuse_readers(run)
     touched = run.history.touched(**asked)
     steps = frozenset(touched.steps)
     numbers = _while_it_stood(run, touched.later)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from replaykit.reasons.graph import Graph
     from replaykit.reasons.values import Cell
 
-__all__ = ["Why", "cells_frame"]
+__all__ = ["SILENT", "Why", "cells_frame"]
+
+SILENT = "The program does not say what it read"
+"""What could not be looked into where an external program names no cells."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -67,6 +70,8 @@ class Why:
         cause = self.cause
         if cause is not None and cause.blame is not None:
             return f"{told}: {cause.blame.sentence}"
+        if self.beyond == SILENT:
+            return f"{told}. {SILENT}."
         if not self.cells:
             return f"{told}: it read no cell." + (f" {self.beyond}." if self.beyond else "")
         return f"{told}, deciding on {count(len(self.cells), 'cell')}; no single write of them set it off."

@@ -9,6 +9,7 @@ from replaykit.collector import collector_resting
 from replaykit.display import brief, count, note_html, show_value, table_html
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.reasons.emitters import emitters
+from replaykit.reasons.program_why import of_program, refuse_why_not
 from replaykit.reasons.python_why_not import python_obstacle
 from replaykit.reasons.running import traced
 from replaykit.reasons.scene import Scene, scene_at
@@ -108,7 +109,10 @@ def why_not(
     asked = dict(fields or {})
     if not asked:
         raise QueryError("why_not() needs at least one field of the action, as in run.why_not('requeue', job_id='j1').")
+    if all(map(of_program, run.reconciler.rules.values())):
+        refuse_why_not(run, run.reconciler.rules.values())
     rules = emitters(run, kind)
+    refuse_why_not(run, rules)
     _check_fields(run, kind, asked)
     if window is not None:
         if at is not None:

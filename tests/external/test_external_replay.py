@@ -130,3 +130,151 @@ def test_the_verdict_says_that_isolation_is_not_guaranteed(recording, program):
     assert "Isolation is not guaranteed" in str(run.verdict)
     assert "Isolation is not guaranteed" in run._repr_html_()
     assert "isolation not guaranteed" in repr(run)
+
+
+@pytest.fixture(scope="module")
+def run(recording, program) -> rk.Replay:
+    """Return a replay to ask."""
+    return rk.replay(recording, program, WINDOW, ticks="60s")
+
+
+def test_why_names_the_cells_a_program_says_it_read(run):
+    """With the step behind each, and whether the action would fall without that write: the program is asked again."""
+    found = run.why(run.actions[run.actions["kind"] == "requeue"].iloc[0])
+
+    assert [(cell.name, cell.value, cell.blame.step, cell.decisive) for cell in found.cells] == [
+        ("jobs[j1].status", "running", 2, True),
+        ("jobs[j1].updated_at", pd.Timestamp("2026-03-26T06:00:10"), 2, True),
+    ]
+    assert "event started e1; queued before" in found.sentence
+
+
+def test_why_of_a_breach_works_the_same_way(run):
+    """An invariant is asked by check, a rule by reconcile."""
+    found = run.why(run.violations.iloc[0])
+
+    assert [(cell.name, cell.value, cell.blame.step) for cell in found.cells] == [("jobs[j1].runs", 3, 10)]
+
+
+def test_why_says_where_the_program_does_not(run):
+    """That it read nothing would be wrong."""
+    found = run.why(run.actions[run.actions["kind"] == "greet"].iloc[0])
+
+    assert found.cells == ()
+    assert found.sentence.endswith("The program does not say what it read.")
+
+
+def test_why_not_is_refused_with_the_reason(run):
+    """Nobody sees where a process turned away."""
+    with pytest.raises(rk.QueryError, match=r"rule 'requeue_lost': it belongs to Program .* a process of its own"):
+        run.why_not("requeue", job_id="j2")
+
+
+def test_readers_finds_what_rested_on_a_write_where_the_program_says_so(run):
+    """Its reads are those of a rule in Python or SQL."""
+    found = run.readers(event="e1")
+
+    assert found.frame[["rule", "column"]].values.tolist() == [
+        ["requeue_lost", "status"],
+        ["requeue_lost", "updated_at"],
+    ]
+
+
+def test_readers_is_refused_where_the_program_names_no_reads(recording):
+    """An empty answer would say that nothing rested on it."""
+    silent = rk.external([sys.executable, "-S", str(PROGRAMS / "jobs.py"), "silent"])
+    run = rk.replay(recording, silent, WINDOW, ticks="60s")
+
+    with pytest.raises(rk.QueryError, match="does not say what its rules read"):
+        run.readers(event="e1")
+
+
+def test_a_history_of_a_program_answers_all_questions(run):
+    """Blame, first, when and diffs are queries over the history, whoever wrote it."""
+    assert run.at("06:12").blame("jobs", "j1", "status").event_id == "e7"
+    assert run.first("SELECT * FROM jobs WHERE status = 'running'").step == 2
+    assert len(run.when("SELECT * FROM jobs WHERE job_id = 'j1' AND status = 'running'")) == 2
+    assert list(rk.diff(run.at("06:00:05"), run.at("06:00:15"))["jobs"].changed["job_id"]) == ["j1"]
+    assert run.history.touched(event="e6").steps == (7,)
+
+
+def test_rules_in_python_and_sql_may_be_added(recording, program):
+    """What the program does not check can still be asked, over its own state."""
+    program = program.copy()
+    program.invariant("nobody waits", "SELECT job_id FROM jobs WHERE status = 'queued'", key="job_id")
+
+    @program.rule("praise", key="job_id")
+    def praise(state, now):
+        return [rk.Action("praise", job_id=job["job_id"]) for job in state["jobs"].find(runs=1)]
+
+    run = rk.replay(recording, program, WINDOW, ticks="60s")
+
+    assert {"nobody waits", "at most two runs"} == set(run.violations["invariant"])
+    assert {"praise", "requeue_lost", "greet"} == set(run.actions["rule"])
+
+
+def test_parameters_reach_the_program(recording, program):
+    """A changed threshold is asked for as with any other reconciler."""
+    ticks = [
+        rk.replay(recording, program, WINDOW, ticks="60s", params={"patience": patience})
+        .actions.query("kind == 'requeue'")["tick"]
+        .iloc[0]
+        for patience in (120, 600)
+    ]
+
+    assert ticks == [3, 11]
+
+
+def test_a_rule_can_be_left_out(recording, program):
+    """Its actions are dropped, those of the others stay."""
+    run = rk.replay(recording, program.without("greet"), WINDOW, ticks="60s")
+
+    assert set(run.actions["rule"]) == {"requeue_lost"}
+
+
+def test_determinism_is_checked_as_far_as_results_tell(run):
+    """The same requests again must give the same replies; nobody listens inside of a process."""
+    found = run.check_determinism()
+
+    assert (found.ok, found.differing, found.functions) == (True, (), 0)
+    assert found.unchecked["reason"].tolist() == ["an external program, where nobody listens"]
+
+
+@pytest.mark.parametrize("state", ["sqlite", "json"])
+@pytest.mark.parametrize(("on_error", "left"), [("undo", "running"), ("keep", "half written")])
+def test_a_refused_event_is_undone_or_kept_in_both_states(state, on_error, left):
+    """The program must go on from the same state as the history."""
+    at = pd.date_range("2026-03-26T06:00", periods=5, freq="10s")
+    payloads = ['{"job":"j1"}', '{"job":"j1"}', '{"job":"j1","bad":true}', '{"job":"j2"}', '{"job":"j1"}']
+    kinds = ["submitted", "started", "done", "submitted", "started"]
+    events = pd.DataFrame({"at": at, "kind": kinds, "id": list("abcde"), "payload": payloads})
+    recording = rk.load(events=events, time="at", kind="kind", id="id", payload="payload")
+
+    run = rk.replay(recording, jobs_program(state), on_error=on_error)
+
+    assert run.at(event="c")["jobs"]["status"].tolist() == [left]
+    assert run.after["jobs"][["job_id", "status", "runs"]].values.tolist() == [
+        ["j1", "running", 2],
+        ["j2", "queued", 0],
+    ]
+    assert run.problems["detail"].str.contains("ValueError: done badly").all()
+    with pytest.raises(
+        rk.ReconcilerError, match=r"raised .*ValueError: done badly.* at step 3, event 'c' of kind 'done'"
+    ):
+        rk.replay(recording, jobs_program(state))
+
+
+def test_verify_and_a_snapshot_as_base_work(recording, program):
+    """The program starts from the rows of a snapshot, and is held against the next one."""
+    at = [pd.Timestamp("2026-03-26T06:01"), pd.Timestamp("2026-03-26T06:20")]
+    rows = rk.replay(recording, in_python(), WINDOW)
+    snapshots = [rk.Snapshot({"jobs": rows.at(one)["jobs"]}, at=one) for one in at]
+    events = recording.sql("SELECT occurred_at AS at, kind, event_id AS id, payload FROM events ORDER BY position")
+    held = rk.load(
+        events=events, time="at", kind="kind", id="id", payload="payload", snapshots=snapshots, keys={"jobs": "job_id"}
+    )
+
+    found = rk.verify(held, program)
+
+    assert found.ok
+    assert "Isolation is not guaranteed" in found.sentence

@@ -142,7 +142,7 @@ def check(state):
 def answer(request, known):
     kind, state = request["type"], known.get("state")
     if kind == "hello":
-        return HELLO
+        return {**HELLO, "reads": "silent" not in sys.argv}
     if kind == "load":
         known["state"] = File(request) if "path" in request else Memory(request)
         known["params"] = request["params"]
