@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import duckdb
 
 from replaykit import connection as connections
 from replaykit import findings
+from replaykit.content import content_digest
 from replaykit.display import count
 from replaykit.errors import FormatError, QueryError, excerpt
 from replaykit.interrupt import interruptible
@@ -25,7 +27,6 @@ from replaykit.window import Window
 
 if TYPE_CHECKING:
     import os
-    from types import TracebackType
 
     import pandas as pd
     import pyarrow as pa
@@ -101,6 +102,7 @@ class Recording:
     latest = findings.latest
     as_of = findings.as_of
     rewind = findings.rewind_snapshot
+    digest = cached_property(content_digest)
 
     @property
     def events(self) -> pd.DataFrame:
@@ -217,9 +219,7 @@ class Recording:
     def __enter__(self) -> Recording:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __len__(self) -> int:

@@ -12,7 +12,9 @@ from replaykit.questions import Questions
 from replaykit.replaying import Replaying
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
+    from pathlib import Path
 
     import pandas as pd
 
@@ -83,7 +85,8 @@ class Replay(Questions):
         from replaykit.display import count
 
         parts = [count(self.plan.events - self.plan.warmup, "event"), count(len(self.actions), "action")]
-        return f"Replay({', '.join([*parts, count(len(self.violations), 'violation'), self.verdict.status])})"
+        parts += [count(len(self.violations), "violation"), self.verdict.status]
+        return f"Replay({', '.join([*parts, *([] if self.verdict.isolated else ['isolation not guaranteed'])])})"
 
     def _repr_html_(self) -> str:
         from replaykit.replay_html import replay_html
@@ -184,6 +187,24 @@ class Replay(Questions):
     def sql(self, query: str, params: Mapping[str, Any] | None = None, /, **named: Any) -> pd.DataFrame:
         """Run one SELECT on the state after the last step; ``history.<table>`` and ``steps`` are there too."""
         return self.after.sql(query, params, **named)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write this replay into one file, which `replaykit.open_run` opens, also years later; return where it is.
+
+        It holds the history, steps, all frames, the events of the window, the verdict as judged now, the digests of
+        recording and rules, the texts of these and the versions. The file appears at once and whole; a saved run of
+        that name is replaced, anything else is not.
+
+        Raises
+        ------
+        LoadError
+            There is no such folder, something else has that name, or a measured column is of a type no file keeps.
+        QueryError
+            The recording is closed: its digest is part of the file.
+        """
+        from replaykit.saving import save_run
+
+        return save_run(self, path)
 
     def again(self) -> Replay:
         """Return the same replay, run once more."""

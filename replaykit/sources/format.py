@@ -9,9 +9,9 @@ from replaykit.errors import FormatError, ReplayKitError, excerpt
 from replaykit.sources.writing import FORMAT_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["checked_meta", "read_columns"]
+__all__ = ["checked_meta", "read_columns", "refuse_foreign"]
 
 _NEEDED: Mapping[str, Mapping[str, str]] = {
     "meta": {"key": "VARCHAR", "value": "VARCHAR"},
@@ -51,7 +51,9 @@ def read_columns(recording: _Fetches) -> Columns:
     FormatError
         The file holds views, macros, other schemas, generated columns, or tables that do not look as they must.
     """
-    _refuse_foreign(recording)
+    if "results" in _schemas(recording):
+        raise FormatError("The file is a saved run, no recording; open it with rk.open_run(path).")
+    refuse_foreign(recording._fetch, ("main", "state"), "recording")
     rows = recording._fetch(
         "SELECT schema_name, table_name, column_name, data_type FROM system.main.duckdb_columns() "
         "WHERE database_name = 'recording' AND NOT internal ORDER BY schema_name, table_name, column_index"
@@ -73,29 +75,38 @@ def read_columns(recording: _Fetches) -> Columns:
     return columns
 
 
-def _refuse_foreign(recording: _Fetches) -> None:
-    foreign = recording._fetch(
-        "SELECT 'view ' || view_name FROM system.main.duckdb_views() WHERE database_name = 'recording' AND NOT "
-        "internal "
-        "UNION ALL SELECT 'macro ' || function_name FROM system.main.duckdb_functions() "
-        "WHERE database_name = 'recording' AND NOT internal "
-        "UNION ALL SELECT 'sequence ' || sequence_name FROM system.main.duckdb_sequences() WHERE database_name = "
-        "'recording' "
-        "UNION ALL SELECT 'type ' || type_name FROM system.main.duckdb_types() WHERE database_name = 'recording' "
-        "AND NOT internal "
-        "UNION ALL SELECT 'schema ' || schema_name FROM system.main.duckdb_schemas() WHERE database_name = 'recording' "
-        "AND NOT internal AND schema_name NOT IN ('main', 'state') ORDER BY 1"
+def _schemas(recording: _Fetches) -> set[str]:
+    rows = recording._fetch("SELECT schema_name FROM system.main.duckdb_schemas() WHERE database_name = 'recording'")
+    return {name for (name,) in rows}
+
+
+def refuse_foreign(fetch: Callable[[str], list[tuple[Any, ...]]], schemas: Sequence[str], noun: str) -> None:
+    """Refuse a file, attached as ``recording``, whose catalog holds what no file of this library does.
+
+    Raises
+    ------
+    FormatError
+        It holds a view, macro, sequence, type, other schema than these, or a column that is computed.
+    """
+    ours = "database_name = 'recording' AND NOT internal"
+    known = ", ".join(f"'{name}'" for name in schemas)
+    foreign = fetch(
+        f"SELECT 'view ' || view_name FROM system.main.duckdb_views() WHERE {ours} "
+        f"UNION ALL SELECT 'macro ' || function_name FROM system.main.duckdb_functions() WHERE {ours} "
+        "UNION ALL SELECT 'sequence ' || sequence_name FROM system.main.duckdb_sequences() "
+        "WHERE database_name = 'recording' "
+        f"UNION ALL SELECT 'type ' || type_name FROM system.main.duckdb_types() WHERE {ours} "
+        f"UNION ALL SELECT 'schema ' || schema_name FROM system.main.duckdb_schemas() WHERE {ours} "
+        f"AND schema_name NOT IN ({known}) ORDER BY 1"
     )
     if foreign:
-        raise FormatError(f"The file holds a {excerpt(foreign[0][0])}, which no recording has; it was not read.")
-    generated = recording._fetch(
+        raise FormatError(f"The file holds a {excerpt(foreign[0][0])}, which no {noun} has; it was not read.")
+    generated = fetch(
         "SELECT table_name FROM system.main.duckdb_tables() WHERE database_name = 'recording' "
         "AND contains(upper(sql), 'GENERATED ALWAYS') ORDER BY 1"
     )
     if generated:
-        raise FormatError(
-            f"Table {excerpt(generated[0][0])} computes a column, which no recording does; it was not read."
-        )
+        raise FormatError(f"Table {excerpt(generated[0][0])} computes a column, which no {noun} does; it was not read.")
 
 
 def _check(found: Mapping[str, str] | None, needed: Mapping[str, str], table: str) -> None:

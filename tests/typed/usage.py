@@ -60,6 +60,10 @@ def main(folder: Path) -> str:
         verdict: str = run.verdict.status
         before: pd.DataFrame = run.at("2026-03-01T10:00:15Z")["jobs"]
         difference: rk.Diff = rk.diff(before, run.after["jobs"], key="job_id")
+        saved: Path = run.save(folder / "run.duckdb")
+        kept: rk.Replay = rk.open_run(saved, reconciler=jobs, recording=recording)
+        assert kept.verdict.status == verdict
+        assert len(recording.digest) == 64
     return f"{len(kinds)} kinds, {len(run.actions)} actions, {len(difference)} differ, {verdict}"
 
 
