@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from replaykit.declarations import Action, Handler, Invariant, Projection, Rule, Table
 from replaykit.dialects import checked_query
 from replaykit.errors import ReconcilerError, excerpt
-from replaykit.sql import Statement
 
 if TYPE_CHECKING:
     from replaykit.problems import Problem
+    from replaykit.sql import Statement
     from replaykit.state import State
 
 __all__ = ["Action", "Handler", "Invariant", "Projection", "Reconciler", "Rule", "Table", "reconciler_of"]

@@ -68,6 +68,8 @@ def translated(
         raise GuardError(f"{what} can't be translated from {dialect}: {exc}") from exc
     except ReconcilerError as exc:
         raise ReconcilerError(f"{what}: {exc}") from exc
+    except (AttributeError, IndexError, KeyError, TypeError) as exc:  # sqlglot reads some calls without their arguments
+        raise GuardError(f"{what} {excerpt(query)} is not complete {dialect}; run it there first.") from exc
     except RecursionError as exc:
         raise GuardError(f"{what} is nested too deeply to be translated; write it in DuckDB's SQL.") from exc
 

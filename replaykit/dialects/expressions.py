@@ -10,11 +10,13 @@ from replaykit.dialects.pieces import (
     AND,
     ATOM,
     COMPARED,
+    ELSEWISE,
     NEGATED,
     NUMBERS,
     OR,
     OTHER,
     PRODUCT,
+    REFUSED,
     SIGN,
     SUM,
     Piece,
@@ -22,6 +24,7 @@ from replaykit.dialects.pieces import (
     only,
     refuse,
     text_sql,
+    unframed,
     value_kind,
 )
 from replaykit.dialects.queries import Queries
@@ -40,6 +43,7 @@ class Expressions(Queries):
     def piece(self, node: Any) -> Piece:
         """Return any expression, with conditions as conditions."""
         name = type(node).__name__
+        unframed(node, self.dialect)
         grouped = self.scope.grouped
         if grouped and not self.scope.inside and name != "Column" and node.sql(comments=False).lower() in grouped:
             return self.aggregate(node)
@@ -52,7 +56,9 @@ class Expressions(Queries):
             return self.summed(node, _SUMS[name], self.value(node.this), self.value(node.expression))
         method: Callable[[Any], Piece] | None = getattr(self, f"on_{name.lower()}", None)
         if method is None:
-            refuse(node, self.dialect, f"has no exact counterpart that is known ({name})", "write it in DuckDB's SQL")
+            refuse(
+                node, self.dialect, *REFUSED.get(name, (f"has no exact counterpart that is known ({name})", ELSEWISE))
+            )
         return method(node)
 
     def aggregate(self, node: Any) -> Piece:
@@ -98,7 +104,8 @@ class Expressions(Queries):
         """Return NOT, in the form people write where there is one."""
         inner = node.this.this if type(node.this).__name__ == "Paren" else node.this
         if type(inner).__name__ == "Is" and type(inner.expression).__name__ == "Null":
-            return Piece(f"{self.piece(inner.this).within(OTHER)} IS NOT NULL", "bool", COMPARED)
+            word = "IS NULL" if inner.args.get("negate") else "IS NOT NULL"
+            return Piece(f"{self.piece(inner.this).within(OTHER)} {word}", "bool", COMPARED)
         return Piece(f"NOT {self.condition(inner).within(NEGATED)}", "bool", NEGATED)
 
     def on_paren(self, node: Any) -> Piece:
@@ -107,19 +114,21 @@ class Expressions(Queries):
 
     def on_is(self, node: Any) -> Piece:
         """Return IS NULL, IS TRUE, IS FALSE."""
-        only(node, self.dialect, "this", "expression")
+        only(node, self.dialect, "this", "expression", "negate")
         kind = type(node.expression).__name__
+        negated = "NOT " if node.args.get("negate") else ""
         if kind == "Null":
-            return Piece(f"{self.piece(node.this).within(OTHER)} IS NULL", "bool", COMPARED)
+            return Piece(f"{self.piece(node.this).within(OTHER)} IS {negated}NULL", "bool", COMPARED)
         if kind != "Boolean":
             self.refuse(node, "compares with IS", "compare with =, or write IS NULL")
         word = "TRUE" if node.expression.this else "FALSE"
-        return Piece(f"{self.condition(node.this).within(OTHER)} IS {word}", "bool", COMPARED)
+        return Piece(f"{self.condition(node.this).within(OTHER)} IS {negated}{word}", "bool", COMPARED)
 
     def on_between(self, node: Any) -> Piece:
         """Return BETWEEN, as two comparisons where its sides are of unlike kinds."""
         only(node, self.dialect, "this", "low", "high")
         this, low, high = (self.value(node.args[name]) for name in ("this", "low", "high"))
+        self.paired(node, "=", low, high)
         more, mine, low = self.paired(node, ">=", this, low)
         less, again, high = self.paired(node, "<=", this, high)
         if (more, less, mine.sql) == (">=", "<=", again.sql):
@@ -132,9 +141,8 @@ class Expressions(Queries):
         """Return IN a list or a query."""
         only(node, self.dialect, "this", "expressions", "query")
         this = self.value(node.this)
-        query = node.args.get("query")
-        if query is not None:
-            text, columns = self.query(query, named=False)
+        if node.args.get("query") is not None:
+            text, columns = self.query(node.args["query"], named=False)
             if len(columns) != 1:
                 self.refuse(node, "looks in more than one column", "select one")
             _, mine, other = self.paired(node, "=", this, columns[0][1])
@@ -144,7 +152,7 @@ class Expressions(Queries):
         triples = [self.paired(node, "=", this, self.value(one)) for one in node.expressions]
         if not triples or {(op, mine.sql) for op, mine, _ in triples} != {("=", triples[0][1].sql)}:
             self.refuse(node, "lists values of unlike kinds", "list values of one kind")
-        listed = ", ".join(other.sql for _, _, other in triples)
+        listed = ", ".join(one.sql for *_, one in triples)
         return Piece(f"{triples[0][1].within(OTHER)} IN ({listed})", "bool", COMPARED)
 
     def on_exists(self, node: Any) -> Piece:
@@ -156,8 +164,7 @@ class Expressions(Queries):
         text, columns = self.query(node, named=False)
         if len(columns) != 1:
             self.refuse(node, "stands for one value and has several columns", "select one")
-        one = columns[0][1]
-        return Piece(f"({text})", one.kind, ATOM, one.narrow)
+        return Piece(f"({text})", columns[0][1].kind, ATOM, columns[0][1].narrow)
 
     def on_literal(self, node: Any) -> Piece:
         """Return text or a number."""
@@ -251,8 +258,8 @@ class Expressions(Queries):
     def _when(self, one: Any, base: Any) -> str:
         if base is None:
             return self.condition(one.this).sql
-        operator, left, right = self.paired(one, "=", self.value(base), self.value(one.this))
-        return f"{left.within(OTHER)} {operator} {right.within(OTHER)}"
+        _, left, right = self.paired(one, "=", self.value(base), self.value(one.this))
+        return f"{left.within(OTHER)} = {right.within(OTHER)}"
 
     def on_coalesce(self, node: Any) -> Piece:
         """Return COALESCE."""

@@ -39,7 +39,7 @@ class Functions(Expressions):
     def on_length(self, node: Any) -> Piece:
         """Return how many characters a text has."""
         only(node, self.dialect, "this")
-        return Piece(f"length({self.text(node.this, node).sql})", "int")
+        return Piece(f"length({self.text(node.this, node).sql})", "int", narrow=True)
 
     def on_substring(self, node: Any) -> Piece:
         """Return a part of a text."""
@@ -67,7 +67,9 @@ class Functions(Expressions):
     def on_strposition(self, node: Any) -> Piece:
         """Return where a text stands in another, from 1; 0 if it does not."""
         only(node, self.dialect, "this", "substr")
-        return Piece(f"instr({self.text(node.this).sql}, {self.nonempty(node, node.args['substr']).sql})", "int")
+        return Piece(
+            f"instr({self.text(node.this).sql}, {self.nonempty(node, node.args['substr']).sql})", "int", narrow=True
+        )
 
     def on_abs(self, node: Any) -> Piece:
         """Return a number without its sign."""
@@ -105,7 +107,7 @@ class Functions(Expressions):
             return Piece(f"count(DISTINCT {self.aggregate(inner.expressions[0]).sql})", "int")
         return Piece(f"count({self.aggregate(inner).sql})", "int")
 
-    def whole_numbers(self, node: Any) -> str:
+    def whole_numbers(self, node: Any) -> tuple[str, Piece]:
         """Return the argument of a sum, which must be of whole numbers, as DuckDB sums doubles in any order."""
         distinct = "DISTINCT " if type(node.this).__name__ == "Distinct" else ""
         found = self.aggregate(node.this.expressions[0] if distinct else node.this)
@@ -114,19 +116,22 @@ class Functions(Expressions):
                 node, f"adds up {found.kind}, and a sum of fractions depends on the order of rows",
                 "add up whole numbers",
             )  # fmt: skip
-        self._decimal = found.kind == "decimal"
-        return distinct + found.sql
+        return distinct + found.sql, found
 
     def on_sum(self, node: Any) -> Piece:
         """Return a sum of whole numbers."""
         only(node, self.dialect, "this")
-        text = self.whole_numbers(node)
-        return Piece(f"sum({text})", "decimal") if self._decimal else Piece(f"CAST(sum({text}) AS BIGINT)", "int")
+        text, found = self.whole_numbers(node)
+        if found.kind == "decimal":
+            return Piece(f"sum({text})", "decimal")
+        # In PostgreSQL only whole numbers of 32 bits add up to a whole number; others to a numeric.
+        kind = "decimal" if self.dialect == "postgres" and not found.narrow else "int"
+        return Piece(f"CAST(sum({text}) AS BIGINT)", kind)
 
     def on_avg(self, node: Any) -> Piece:
         """Return a mean of whole numbers."""
         only(node, self.dialect, "this")
-        text = self.whole_numbers(node)
+        text, _ = self.whole_numbers(node)
         return Piece(f"(CAST(sum({text}) AS DOUBLE) / nullif(count({text}), 0))", "real")
 
     def extreme(self, node: Any, name: str) -> Piece:

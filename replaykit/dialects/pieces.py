@@ -14,11 +14,13 @@ __all__ = [
     "AND",
     "ATOM",
     "COMPARED",
+    "ELSEWISE",
     "NEGATED",
     "NUMBERS",
     "OR",
     "OTHER",
     "PRODUCT",
+    "REFUSED",
     "SIGN",
     "SUM",
     "Piece",
@@ -28,6 +30,7 @@ __all__ = [
     "only",
     "refuse",
     "text_sql",
+    "unframed",
     "value_kind",
 ]
 
@@ -36,6 +39,17 @@ OR, AND, NEGATED, COMPARED, OTHER, SUM, PRODUCT, SIGN, ATOM = range(1, 10)
 
 NUMBERS = frozenset({"int", "real", "decimal"})
 _IGNORED = {"typed", "safe", "big_int", "coalesce", "ignore_nulls", "only_json_types", "over", "_type", "comments"}
+
+ELSEWISE = "write the rule in DuckDB's SQL"
+_JSON = "reads JSON, which databases write back differently", "keep the value in a column of its own"
+_DRAWS = "draws, and replays must repeat", "draw in a handler, with state.random or state.new_id"
+REFUSED = {
+    **dict.fromkeys("JSONExtract JSONExtractScalar JSONBExtract JSONBExtractScalar JSONBContains".split(), _JSON),
+    **dict.fromkeys("Rand Randn Uuid".split(), _DRAWS),
+    "Collate": ("compares by rules that no replay has", "compare lower(x), or leave it out"),
+    "RegexpLike": ("has a pattern whose rules are the program's own", "use LIKE"),
+}
+"""Why some of what sqlglot knows is refused, by class, and what to write."""
 
 _KINDS = {
     **dict.fromkeys("BOOLEAN BOOL LOGICAL".split(), "bool"),
@@ -87,6 +101,24 @@ def only(node: Any, dialect: str, *known: str) -> None:
     for name, value in node.args.items():
         if value not in (None, False, []) and name not in known and name not in _IGNORED:
             refuse(node, dialect, f"says {name.rstrip('_')}, which has no exact counterpart in DuckDB", "leave it out")
+
+
+_TESTS = frozenset(
+    "EQ NEQ LT LTE GT GTE NullSafeEQ NullSafeNEQ In Like ILike Glob Between Is RegexpLike Escape SimilarTo Not".split()
+)
+_ARITHMETIC = frozenset("Add Sub Mul Div Mod IntDiv".split())
+
+
+def unframed(node: Any, dialect: str) -> None:
+    """Refuse operators side by side of which databases, and sqlglot, bind now one and now the other first."""
+    name = type(node).__name__
+    if name in ("Not", "Escape") or name not in _TESTS | _ARITHMETIC | {"DPipe"}:
+        return
+    inside = {type(node.args.get(side)).__name__ for side in ("this", "expression", "low", "high")}
+    if (name in _TESTS and inside & _TESTS) or (name == "DPipe" and inside & _ARITHMETIC) or (
+        name in _ARITHMETIC and "DPipe" in inside
+    ):  # fmt: skip
+        refuse(node, dialect, "could be read in two ways", "put one of its operators into parentheses")
 
 
 def cast(piece: Piece, target: str, kind: str) -> Piece:

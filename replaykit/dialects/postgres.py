@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from replaykit.dialects.functions import Functions
-from replaykit.dialects.pieces import COMPARED, NUMBERS, OTHER, PRODUCT, Piece, cast, only, text_sql
+from replaykit.dialects.pieces import COMPARED, NEGATED, NUMBERS, OTHER, PRODUCT, Piece, cast, only, text_sql
 from replaykit.dialects.postgres_times import Times
 
 __all__ = ["PostgresExpressions"]
@@ -31,7 +31,7 @@ class PostgresExpressions(Times, Functions):
 
     def fraction(self, node: Any, text: str) -> Piece:  # noqa: ARG002 - one signature for all dialects
         """Return a number that is not whole: a decimal in both."""
-        return Piece(text, "real" if "e" in text.lower() else "decimal")
+        return Piece(text, "real" if "e" in text.lower() else "decimal", literal=float(text))
 
     def paired(self, node: Any, operator: str, left: Piece, right: Piece) -> tuple[str, Piece, Piece]:
         """Return both sides of a comparison in kinds that DuckDB compares as PostgreSQL does."""
@@ -74,11 +74,13 @@ class PostgresExpressions(Times, Functions):
         return pieces
 
     def on_div(self, node: Any) -> Piece:
-        """Return a quotient: of whole numbers a whole one; by 0 both raise."""
+        """Return a quotient: of whole numbers a whole one; by 0 both raise, but not for fractions."""
         only(node, self.dialect, "this", "expression")
         left, right = self.value(node.this), self.value(node.expression)
         if left.kind == right.kind == "int":
             return self.numeric(node, "//", PRODUCT, left, right)
+        if type(node.expression.unnest()).__name__ != "Nullif" and not right.literal:
+            self.refuse(node, "may divide by 0, which raises there and is infinite in DuckDB", "write nullif(x, 0)")
         if left.kind == "decimal" or right.kind == "decimal":
             left = cast(left, "DOUBLE", "real")
         return self.numeric(node, "/", PRODUCT, left, right)
@@ -216,6 +218,8 @@ class PostgresExpressions(Times, Functions):
         if target in ("TIMESTAMPTZ", "TIMESTAMP", "DATE"):
             return self.time_cast(node, found, "date" if target == "DATE" else "time")
         if target in ("INT", "INTEGER", "BIGINT", "SMALLINT"):
+            if found.kind == "bool" and target in ("INT", "INTEGER"):
+                return Piece(f"CAST({found.sql} AS INTEGER)", "int", narrow=True)
             if isinstance(found.literal, str):
                 found = self._taken(node, found, Piece("", "int"))
             if found.kind == "int":
@@ -228,14 +232,28 @@ class PostgresExpressions(Times, Functions):
             node, f"makes {target} of {found.kind}, which databases do differently", "store the value in that type"
         )
 
+    def compared(self, node: Any, operator: str) -> Piece:
+        """Return a comparison; ``= ANY(ARRAY[...])`` is IN, ``<> ALL(ARRAY[...])`` NOT IN."""
+        of = node.expression
+        listed = of.this.unnest() if type(of).__name__ == "Any" else (of.expressions or [None])[0]
+        name = of.name.upper() if type(of).__name__ == "Anonymous" else type(of).__name__.upper()
+        if type(listed).__name__ != "Array" or (operator, name) not in (("=", "ANY"), ("<>", "ALL")):
+            return super().compared(node, operator)
+        from sqlglot import exp
+
+        found = self.on_in(exp.In(this=node.this.copy(), expressions=[one.copy() for one in listed.expressions]))
+        return found if name == "ANY" else Piece(f"NOT {found.sql}", "bool", NEGATED)
+
     def on_anonymous(self, node: Any) -> Piece:
         """Return functions that sqlglot has no class for."""
         name = node.name.lower()
+        if name == "every" and len(node.expressions) == 1:
+            return Piece(f"bool_and({self.aggregate(node.expressions[0]).sql})", "bool")
         if name in ("clock_timestamp", "statement_timestamp", "transaction_timestamp") and not node.expressions:
             return Piece("$now", "time")
         if name == "strpos" and len(node.expressions) == 2:
             this, part = node.expressions
-            return Piece(f"instr({self.text(this).sql}, {self.nonempty(node, part).sql})", "int")
+            return Piece(f"instr({self.text(this).sql}, {self.nonempty(node, part).sql})", "int", narrow=True)
         return self.refuse(  # type: ignore[no-any-return]
             node, f"calls {name}(), of which no exact counterpart in DuckDB is known", "write it in DuckDB's SQL"
         )

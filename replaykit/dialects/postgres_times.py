@@ -148,7 +148,7 @@ class Times(Expressions):
             self.refuse(node, f"has {left.kind} {sign} {right.kind}, of which no counterpart is known", "cast a side")
         if {left.kind, right.kind} == {"time", "date"}:
             left, right = (Piece(f"CAST({one.sql} AS TIMESTAMP)", "time") for one in (left, right))
-        return Piece(f"{left.within(SUM)} {sign} {right.within(PRODUCT)}", str(kind), SUM)
+        return Piece(f"{left.within(SUM)} {sign} {right.within(PRODUCT)}", str(kind), SUM, narrow=kind == "int")
 
     def multiplied(self, node: Any, left: Piece, right: Piece) -> Piece:
         """Return a product of numbers, or of an interval and a whole number."""
@@ -166,7 +166,7 @@ class Times(Expressions):
         if field not in _FIELDS or found.kind not in ("time", "date"):
             self.refuse(node, f"takes {field} of {found.kind}", "take EPOCH, or a whole part of a time")
         word = {"DAYOFWEEK": "DOW", "DAYOFYEAR": "DOY"}.get(field, field)
-        return Piece(f"extract({word} FROM {found.sql})", "int", narrow=True)
+        return Piece(f"extract({word} FROM {found.sql})", "decimal")  # numeric there, so dividing it gives fractions
 
     def on_timestamptrunc(self, node: Any) -> Piece:
         """Return date_trunc()."""

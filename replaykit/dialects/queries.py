@@ -71,7 +71,7 @@ class Queries(Sources):
             if any(piece.sql != before.sql for piece, before in zip(pair, (one, other), strict=True)):
                 self.refuse(node, f"mixes {one.kind} and {other.kind} in column {name!r}", "cast one of them")
             kinds.append((name, pair[0]))
-        self.scope.outputs = dict(kinds)
+        self.scope.outputs, self.scope.width = dict(kinds), len(kinds)
         word = _SETS[type(node).__name__] + ("" if node.args.get("distinct") else " ALL")
         return f"{_framed(left, node.this)}\n{word}\n{_framed(right, node.expression)}" + self._tail(node), kinds
 
@@ -87,6 +87,7 @@ class Queries(Sources):
         self._check_group(node)
         columns = [one for item in node.expressions for one in self._outputs(item, named)]
         self.scope.outputs = {name.lower(): piece for name, piece in columns if name}
+        self.scope.width = len(columns)
         group = self._group(node)
         having = self._clause(node, "having", "HAVING")
         listed = ", ".join(_listed(name, piece) for name, piece in columns)
@@ -153,6 +154,8 @@ class Queries(Sources):
         from sqlglot import exp
 
         if isinstance(one, exp.Literal) and one.is_int:
+            if not 0 < int(one.name) <= len(node.expressions):
+                self.refuse(one, "counts an output that is not there", "name what to group by")
             return node.expressions[int(one.name) - 1].unalias()
         aliases = {item.alias.lower(): item.this for item in node.expressions if isinstance(item, exp.Alias)}
         if isinstance(one, exp.Column) and not one.table and one.name.lower() in aliases:
@@ -169,7 +172,7 @@ class Queries(Sources):
         texts = []
         for one in group.expressions:
             meant = self._grouped_by(one, node)
-            texts.append(self.value(meant).sql)
+            texts.append(self.by(meant))
         return f"\nGROUP BY {', '.join(texts)}"
 
     def _tail(self, node: Any) -> str:
@@ -206,7 +209,7 @@ class Queries(Sources):
 
     def _order_by(self, node: Any) -> str:
         kind = type(node).__name__
-        if kind == "Literal" and not node.args.get("is_string"):
+        if kind == "Literal" and node.is_int and 0 < int(node.name) <= self.scope.width:
             return str(node.name)
         if kind == "Column" and not node.table and node.name.lower() in self.scope.outputs:
             output, found = self.scope.outputs[node.name.lower()], self.scope.find(node.name)
@@ -217,7 +220,14 @@ class Queries(Sources):
             ):
                 self.refuse(node, "is both a column and the name of another output", "name the output otherwise")
             return name_sql(node.this)
-        return self.value(node).sql
+        return self.by(node)
+
+    def by(self, node: Any) -> str:
+        """Return what to group, order or partition by: anything but a constant."""
+        found = self.value(node)
+        if found.literal is not None or found.kind == "null" or found.sql.startswith("$"):
+            self.refuse(node, "is the same for every row, and puts nothing in order", "name a column")
+        return found.sql
 
 
 def _listed(name: str, piece: Piece) -> str:

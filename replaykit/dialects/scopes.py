@@ -27,6 +27,8 @@ class Scope:
     """Columns by alias, and whether there may be more than are known."""
     outputs: dict[str, Any] = field(default_factory=dict)
     """What this SELECT gives, by name."""
+    width: int = 0
+    """How many columns this SELECT gives, once that is known: ORDER BY may count them."""
     grouped: set[str] | None = None
     """Columns that GROUP BY names, as ``source.column``; None where nothing is grouped."""
     inside: int = 0

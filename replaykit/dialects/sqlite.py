@@ -223,7 +223,7 @@ class SqliteExpressions(Times, Functions):
         values = self.unified([self.value(one) for one in (node.this, *node.expressions)], node)
         absent = " OR ".join(f"{one.within(OTHER)} IS NULL" for one in values)
         text = f"CASE WHEN {absent} THEN NULL ELSE {name}({', '.join(one.sql for one in values)}) END"
-        return Piece(text, values[0].kind)
+        return Piece(text, next((one.kind for one in values if one.kind != "null"), "null"))
 
     def on_round(self, node: Any) -> Piece:
         """Return a number rounded to a whole one, halves away from 0."""

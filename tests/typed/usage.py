@@ -47,6 +47,12 @@ def requeue_lost(state: State, now: datetime) -> Iterator[rk.Action]:
 
 
 jobs.invariant("no_nameless_job", "SELECT job_id FROM jobs WHERE job_id IS NULL", key=["job_id"])
+jobs.rule(
+    "nudge",
+    "SELECT job_id FROM jobs WHERE status LIKE 'QUEUED' AND updated_at < datetime('now', '-1 hour')",
+    key=["job_id"],
+    dialect="sqlite",
+)
 
 
 def main(folder: Path) -> str:
