@@ -27,16 +27,28 @@ class Progress:
 
     def advance(self, done: int, total: int) -> None:
         """Say that `done` of `total` inputs are applied; raises Cancelled if the task this runs in shall stop."""
+        now = self._due(done, total)
+        if now is not None and total:
+            rate = done / (now - self._started)
+            left = (total - done) / rate if rate else 0.0
+            pace = f"{rate:,.{0 if rate >= 10 else 1}f}/s"
+            self._show(f"{self._what}: {done:,} of {total:,} {self._noun}s, {pace}, {left:,.0f} s left")
+
+    def tell(self, done: int, said: str) -> None:
+        """Say how far something is whose end nobody knows, in words; raises as `advance`."""
+        if self._due(done, None) is not None:
+            self._show(f"{self._what}: {done:,} {self._noun}s, {said}")
+
+    def _due(self, done: int, total: int | None) -> float | None:
+        """Return the time if a line is due, after telling the task this runs in."""
         if self._task is not None:
             self._task.look(done, total)
-            return
+            return None
         now = time.monotonic()
-        if not self._live or now - self._started < _PATIENCE or now - self._last < _INTERVAL or not total:
-            return
+        if not self._live or now - self._started < _PATIENCE or now - self._last < _INTERVAL:
+            return None
         self._last = now
-        rate = done / (now - self._started)
-        left = (total - done) / rate if rate else 0.0
-        self._show(f"{self._what}: {done:,} of {total:,} {self._noun}s, {rate:,.3g}/s, {left:,.0f} s left")
+        return now
 
     def close(self) -> None:
         """Take the line away."""
