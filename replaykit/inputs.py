@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -119,6 +119,10 @@ class Plan:
     """Kind to how many events, position and id of the first."""
     span: Window | None
     """The recording's, from which a time without a day takes its day."""
+    logs: Mapping[str, str] = field(default_factory=dict)
+    """Condition on the entries of a log that are applied, where some are left out."""
+    altered: str = ""
+    """What is not as it was recorded, in words; nothing if everything is."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -180,6 +184,8 @@ def make_plan(recording: Recording, window: Window | None, base: Any, *, anywher
 
 
 def _choose_base(recording: Recording, base: Any, start: datetime, opening: int | None) -> Base:
+    if isinstance(base, Base):
+        return base
     if base == "empty":
         return Base("empty", {}, 0, None)
     if base == "nearest":

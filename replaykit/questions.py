@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from replaykit.comparing.ablation import Ablation
+    from replaykit.comparing.what_if import WhatIf
     from replaykit.reasons import Why, WhyNot
     from replaykit.reasons.readers import Readers
     from replaykit.replayed import Replay
@@ -16,7 +18,7 @@ __all__ = ["Questions"]
 
 
 class Questions:
-    """Asks a `Replay`, of which it is a part; nothing here runs the replay again."""
+    """Asks a `Replay`, of which it is a part; only what asks for another course of things replays again."""
 
     def why(self, action: Any) -> Why:
         """Return why a rule emitted an action, or an invariant was broken: the cells it read, and what had set them.
@@ -123,3 +125,63 @@ class Questions:
         from replaykit.whens import times
 
         return times(cast("Replay", self), query, {**(params or {}), **named})
+
+    def what_if(
+        self,
+        skip: Any = None,
+        edit: Mapping[Any, Mapping[str, Any]] | None = None,
+        add: Any = None,
+        params: Mapping[str, Any] | None = None,
+        without: Sequence[str] = (),
+    ) -> WhatIf:
+        """Return what would have come of other events, parameters or rules, beside what came of those there were.
+
+        Parameters
+        ----------
+        skip
+            Events left out: ids, rows of ``events``, or a frame of such rows.
+        edit
+            Event id to columns and their new values. Keys of a payload that are not named stay as they are.
+        add
+            A dict of columns of a new event, or several; it comes behind the last event that is not later.
+        params
+            Parameters that differ.
+        without
+            Names of rules or invariants left out.
+
+        Returns
+        -------
+        WhatIf
+            ``case`` compares the two; ``new`` is the other replay. Up to ``fork``, the last step before anything was
+            otherwise, both histories are proved equal by their digest.
+
+        Raises
+        ------
+        QueryError
+            Nothing was asked for, or of an event that this replay did not apply.
+        ReconcilerError
+            Up to the fork the two came to different states: the rules do not repeat themselves.
+        """
+        from replaykit.comparing.what_if import what_if
+
+        return what_if(cast("Replay", self), skip, edit, add, params, without)
+
+    def ablate(self, outcome: Any, *, events: Any = None) -> Ablation:
+        """Leave out each event of the window in turn, and rank the events by what an outcome comes to without them.
+
+        Parameters
+        ----------
+        outcome
+            ``"actions"``, ``"violations"``, ``"stuck_minutes"``, ``"without_effect"``, ``"problems"``, or a function of
+            a replay that returns a number.
+        events
+            Only these, as in `what_if`. None is each event that was applied in the window: one replay for each.
+
+        Returns
+        -------
+        Ablation
+            Of those tried so far, if somebody interrupts.
+        """
+        from replaykit.comparing.ablation import ablate
+
+        return ablate(cast("Replay", self), outcome, events)

@@ -153,8 +153,10 @@ def _rows(recording: Recording, plan: Plan, log: str, columns: Sequence[str]) ->
     limits = {"after": plan.base.at or datetime.min, "end": plan.window.bounds()[1]}  # noqa: DTZ901 - naive UTC
     names = ["occurred_at", "position", "kind", "global_seq", *columns]
     reads = ", ".join(name if name in known else f"NULL AS {name}" for name in names)
+    kept = plan.logs.get(log, "true")
     rows = recording._fetch(
-        f"SELECT {reads} FROM {log} WHERE {after} AND $after IS NOT NULL AND occurred_at < $end ORDER BY position",
+        f"SELECT {reads} FROM {log} WHERE {after} AND $after IS NOT NULL AND occurred_at < $end AND {kept} "
+        "ORDER BY position",
         limits,
     )
     for row in rows:

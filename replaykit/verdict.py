@@ -135,7 +135,7 @@ def _reasons(run: Replay) -> Iterator[str]:
     from replaykit.display import count
 
     if run.plan.altered:
-        yield f"it was replayed {run.plan.altered}"
+        yield f"inputs that are not those recorded: {run.plan.altered}"
     if _late(run):
         yield f"the base, {run.plan.base.name}, is later than the window's start {show_time(run.window.bounds()[0])}"
     problems = run.problems

@@ -82,10 +82,10 @@ class Case:
 
     @property
     def at(self) -> datetime | None:
-        """When they first differ, naive UTC."""
-        times = [self.first.at if self.first else None, self.fork.at if self.fork else None]
-        times += self.violations["at"].iloc[:1].to_list()
-        return min((one for one in times if one is not None), default=None)
+        """When actions first differ, naive UTC; else when states or violations do."""
+        found = self.first or self.fork
+        times = [found.at] if found else self.violations["at"].head(1).tolist()
+        return times[0] if times else None
 
     @property
     def changes(self) -> str:
@@ -95,7 +95,7 @@ class Case:
             number = int((self.violations["change"] == change).sum())
             parts += [f"{count(number, 'violation')} {change}"] if number else []
         if self.diff is not None and len(self.diff):
-            parts.append(f"{count(len(self.diff), 'row')} differ at the end")
+            parts.append(f"{count(len(self.diff), 'row')} {'differ' if len(self.diff) > 1 else 'differs'} at the end")
         elif self.fork is not None:
             parts.append("states differ on the way, not at the end")
         return ", ".join(parts) or ("other problems" if self._other_problems else "nothing")

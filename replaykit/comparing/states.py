@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from replaykit.causes import cause_text
 from replaykit.display import count
@@ -11,8 +12,6 @@ from replaykit.errors import show_time
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import pandas as pd
     import pyarrow as pa
 
@@ -26,64 +25,76 @@ _FRACTIONS = ("DOUBLE", "FLOAT", "REAL", "FLOAT4", "FLOAT8")
 
 @dataclass(frozen=True)
 class StateFork:
-    """The first step after which two replays' states differ."""
+    """The first instant after which two replays' states differ."""
 
-    step: int
     at: datetime | None
-    """The clock at that step, naive UTC."""
+    """The clock of the step that made it so, naive UTC; None: the bases differ."""
+    step: int
+    """That step, in the new replay if it is one of its own; 0 is the base."""
     input: str
-    """What the step applied in the new replay, in words."""
+    """What the step applied, in words."""
     tables: tuple[str, ...]
+    """The tables that differ after that instant."""
     rows: int
-    """How many rows differ after that step."""
+    """How many of their rows do."""
     cells: pd.DataFrame
-    """What differs after that step: ``table``, ``change``, ``key`` and ``columns`` as JSON; at most 50 rows."""
+    """What differs after that instant: ``table``, ``change``, ``key`` and ``columns`` as JSON; at most 50 rows."""
 
     @property
     def sentence(self) -> str:
         """The finding in one sentence."""
         tables = ", ".join(self.tables)
-        return f"the state differs from step {self.step:,} on ({show_time(self.at)}, {self.input}): " + (
-            f"{count(self.rows, 'row')} of {tables}" if self.rows else "rows of one step are in another order"
-        )
+        found = f"{count(self.rows, 'row')} of {tables}" if self.rows else "what was changed on the way"
+        return f"the states differ from {show_time(self.at)} on ({self.input}): {found}"
 
 
 def first_fork(old: Replay, new: Replay) -> StateFork | None:
-    """Return where the states of two replays part; None if every table was the same after every step."""
-    steps = [
-        step
+    """Return where the states of two replays part; None if every version of every row was valid at the same times.
+
+    Times are compared and not steps: where inputs or applied actions differ, the same change is another step.
+    """
+    forks = [
+        fork
         for table in sorted({*old.history.tables, *new.history.tables})
-        if (step := _fork_of(old.history, new.history, table)) is not None
+        if (fork := _fork_of(old.history, new.history, table)) is not None
     ]
-    return _told(old, new, min(steps)) if steps else None
+    return _told(old, new, *min(forks)) if forks else None
 
 
-def _fork_of(old: History, new: History, table: str) -> int | None:
-    """Return the first step after which a table differs."""
+Fork = tuple[datetime, int, int]
+"""Clock, 0 for a step of the new replay and 1 for one of the old, and the step."""
+
+
+def _fork_of(old: History, new: History, table: str) -> Fork | None:
+    """Return the first change in which the histories of a table differ."""
     if table not in old.keys or table not in new.keys:
-        return 0
+        return (datetime.min, 0, 0)  # noqa: DTZ901 - naive UTC
     mine, theirs = _versions(old, table), _versions(new, table)
     if mine.schema != theirs.schema:
-        return 0
-    if mine.equals(theirs):
+        return (datetime.min, 0, 0)  # noqa: DTZ901 - naive UTC
+    bare = [one.drop_columns(["valid_from", "valid_to"]) for one in (mine, theirs)]
+    if bare[0].equals(bare[1]):
         return None
-    rows = min(len(mine), len(theirs))
-    ends = [one.slice(0, rows)["valid_to"].combine_chunks() for one in (mine, theirs)]
-    cells = [one.drop_columns(["valid_to"]) for one in (mine, theirs)]
-    first = _first_unequal(*cells)
-    steps = [one["valid_from"][first].as_py() for one in cells if first < len(one)]
-    steps += _ends_before(ends[0].slice(0, first), ends[1].slice(0, first))
-    return min(steps, default=None)
+    first = _first_unequal(*(one.drop_columns(["until"]) for one in bare))
+    forks = []
+    for side, one in enumerate((theirs, mine)):
+        if first < len(one):
+            since, step = (one[name][first].as_py() for name in ("since", "valid_from"))
+            forks.append((since or datetime.min, side, step))  # noqa: DTZ901 - naive UTC
+    return min([*forks, *_ends_before(theirs.slice(0, first), mine.slice(0, first))], default=None)
 
 
 def _versions(history: History, table: str) -> pa.Table:
     # As text a fraction is the same to the last bit, and one that is no number equals itself.
     listed = [
-        f"CAST({quote(name)} AS VARCHAR) AS {quote(name)}" if type in _FRACTIONS else quote(name)
-        for name, type in history.columns(table).items()
+        f"CAST(v.{quote(name)} AS VARCHAR) AS c{number}" if type in _FRACTIONS else f"v.{quote(name)} AS c{number}"
+        for number, (name, type) in enumerate(history.columns(table).items())
     ]
-    listed = ["born", "valid_from", "valid_to", *listed]
-    return history.arrow(f"SELECT {', '.join(listed)} FROM history.{quote(table)} ORDER BY change")
+    return history.arrow(
+        f"SELECT v.born, f.applied_at AS since, t.applied_at AS until, v.valid_from, v.valid_to, {', '.join(listed)} "
+        f"FROM history.{quote(table)} v LEFT JOIN steps f ON f.step = v.valid_from "
+        "LEFT JOIN steps t ON t.step = v.valid_to ORDER BY v.change"
+    )
 
 
 def _first_unequal(one: pa.Table, other: pa.Table) -> int:
@@ -110,24 +121,27 @@ def _unequal(one: pa.Array, other: pa.Array) -> int:
     return low
 
 
-def _ends_before(one: pa.Array, other: pa.Array) -> list[int]:
-    """Return the steps at which a version ended in one of two histories and not, or later, in the other."""
-    if one.equals(other):
+def _ends_before(new: pa.Table, old: pa.Table) -> list[Fork]:
+    """Return when versions ended in one of two histories that did not end then in the other."""
+    if new["until"].equals(old["until"]):
         return []
-    pairs = zip(one.to_pylist(), other.to_pylist(), strict=True)
-    return [min(end for end in pair if end is not None) for pair in pairs if pair[0] != pair[1]]
+    ends = [zip(one["until"].to_pylist(), one["valid_to"].to_pylist(), strict=True) for one in (new, old)]
+    pairs = [pair for pair in zip(*ends, strict=True) if pair[0][0] != pair[1][0]]
+    return [min((until, side, step) for side, (until, step) in enumerate(pair) if until is not None) for pair in pairs]
 
 
-def _told(old: Replay, new: Replay, step: int) -> StateFork:
+def _told(old: Replay, new: Replay, at: datetime, side: int, step: int) -> StateFork:
     import replaykit
 
-    moments = [run.at(step=min(step, run.after_step)) for run in (old, new)]
+    run = (new, old)[side]
+    named = run.history.fetch("SELECT input, kind, event_id, action, tick FROM steps WHERE step = $at", {"at": step})
+    moments = [one.at(step=one.history.step_at(at)) for one in (old, new)]
     found = replaykit.diff(*moments)
-    run = new if step <= new.after_step else old
-    named = run.history.fetch(
-        "SELECT input, kind, event_id, action, tick, applied_at FROM steps WHERE step = $step", {"step": step}
+    return StateFork(
+        at=at if named else None,
+        step=step,
+        input=cause_text(*named[0]) if named else "the base",
+        tables=tuple(name for name in found if len(found[name])),
+        rows=len(found),
+        cells=found.to_frame().head(50).reset_index(drop=True),
     )
-    words = cause_text(*named[0][:5]) if named else "the base"
-    at: Any = named[0][5] if named else run.plan.base.at
-    tables = tuple(name for name in found if len(found[name]))
-    return StateFork(step, at, words, tables, len(found), found.to_frame().head(50).reset_index(drop=True))

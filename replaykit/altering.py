@@ -1,0 +1,163 @@
+"""Altering: a private copy of a recording in which some events are edited, and others added."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from replaykit.errors import QueryError, excerpt
+from replaykit.inputs import source_names
+from replaykit.narrowing import ranges
+from replaykit.recording import open_private
+from replaykit.rows import plain
+from replaykit.sources.writing import drafted
+from replaykit.sql import quote
+from replaykit.window import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from replaykit.recording import Recording
+
+__all__ = ["OtherInputs", "altered", "placed"]
+
+_ANCHOR = "SELECT coalesce(max(position), 0) FROM events WHERE occurred_at <= t AND replaykit_place = 0"
+
+
+@dataclass(frozen=True)
+class OtherInputs:
+    """Events that are skipped, edited or added."""
+
+    skipped: frozenset[int] = frozenset()
+    """Positions of events left out."""
+    edits: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Position to columns of the event table and their new values."""
+    adds: Sequence[Mapping[str, Any]] = ()
+    """Columns of each new event; ``occurred_at`` and ``kind`` at least."""
+
+    def __bool__(self) -> bool:
+        return bool(self.skipped or self.edits or self.adds)
+
+
+def altered(recording: Recording, inputs: OtherInputs, mark: int = 0) -> tuple[Recording, int]:
+    """Return a private recording like another, with other events, and the position in it that `mark` has there.
+
+    An event that is added, or whose time is edited, comes behind the last one that is not later. Positions are given
+    anew where an event is added or moved, and are as they were otherwise. What is masked stays so.
+    """
+    with drafted(None) as draft:
+        connection = draft.connection
+        connection.execute(f"ATTACH '{str(recording.path).replace(chr(39), chr(39) * 2)}' AS source (READ_ONLY)")
+        _copy(connection, recording)
+        for position, values in inputs.edits.items():
+            _update(connection, position, values)
+        moved = [position for position, values in inputs.edits.items() if "occurred_at" in values]
+        if moved or inputs.adds:
+            mark = _order_anew(connection, moved, inputs, mark)
+        elif inputs.skipped:
+            connection.execute(f"DELETE FROM events WHERE {ranges('position', inputs.skipped)}")
+        connection.execute("DETACH source")
+        path, folder = draft.publish()
+    return open_private(path, folder), mark  # type: ignore[arg-type]
+
+
+def placed(recording: Recording, values: Mapping[str, Any], *, what: str) -> dict[str, Any]:
+    """Return an event's values by the event table's own columns, checked and in the form they are stored in.
+
+    Columns may have the names they had at the source. A payload is a dict.
+
+    Raises
+    ------
+    QueryError
+        A column is unknown, or the position is given.
+    WindowError
+        The time can't be read.
+    """
+    names, columns = source_names(recording), recording.columns("events")
+    found: dict[str, Any] = {}
+    for given, value in values.items():
+        name = names.get(given, given)
+        if name not in columns or name == "position":
+            raise QueryError(
+                f"{what} has {excerpt(given)}; the columns of an event are "
+                f"{[one for one in columns if one != 'position']}."
+            )
+        found[name] = plain(
+            parse_time(value, what=what, span=recording.span) if name == "occurred_at" else _text(value)
+        )
+    return found
+
+
+def _text(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:
+    tables = recording._fetch(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'recording' ORDER BY 1, 2"
+    )
+    connection.execute("CREATE SCHEMA IF NOT EXISTS state")
+    for schema, table in tables:
+        name = f"{quote(schema)}.{quote(table)}"
+        connection.execute(f"CREATE TABLE {name} AS SELECT * FROM source.{name}")
+
+
+def _update(connection: duckdb.DuckDBPyConnection, position: int, values: Mapping[str, Any]) -> None:
+    sets = ", ".join(f"{quote(name)} = $v{number}" for number, name in enumerate(values))
+    given = {f"v{number}": value for number, value in enumerate(values.values())}
+    try:
+        connection.execute(f"UPDATE events SET {sets} WHERE position = $position", {**given, "position": position})
+    except duckdb.Error as exc:
+        raise QueryError(f"edit of the event at position {position}: {str(exc).splitlines()[0]}") from exc
+
+
+def _order_anew(connection: duckdb.DuckDBPyConnection, moved: Sequence[int], inputs: OtherInputs, mark: int) -> int:
+    """Give events new positions: what is added or moved comes behind the last event that is not later."""
+    connection.execute("ALTER TABLE events ADD COLUMN replaykit_anchor BIGINT")
+    connection.execute("ALTER TABLE events ADD COLUMN replaykit_place BIGINT DEFAULT 0")
+    connection.execute("UPDATE events SET replaykit_anchor = position, replaykit_place = 0")
+    for number, position in enumerate(moved, 1):  # before any is moved: none of them is what another comes behind
+        connection.execute(f"UPDATE events SET replaykit_place = {number} WHERE position = {int(position)}")
+    for position in moved:
+        _move(connection, position)
+    for number, values in enumerate(inputs.adds, len(moved) + 1):
+        _insert(connection, number, values)
+    connection.execute(f"DELETE FROM events WHERE {ranges('position', inputs.skipped)}")
+    behind = (
+        "(SELECT count(*) FROM events WHERE replaykit_anchor < {0} OR (replaykit_anchor = {0} AND replaykit_place = 0))"
+    )
+    connection.execute(f"UPDATE snapshots SET after_position = {behind.format('after_position')}")
+    ((mark,),) = connection.execute(f"SELECT {behind.format(int(mark))}").fetchall()
+    order = "row_number() OVER (ORDER BY replaykit_anchor, replaykit_place <> 0, occurred_at, replaykit_place)"
+    connection.execute(
+        f"CREATE OR REPLACE TABLE events AS SELECT {order} AS position, * EXCLUDE (position, replaykit_anchor, "
+        "replaykit_place) FROM events ORDER BY position"
+    )
+    return int(mark)
+
+
+def _move(connection: duckdb.DuckDBPyConnection, position: int) -> None:
+    connection.execute(
+        f"UPDATE events SET replaykit_anchor = ({_ANCHOR}) "
+        "FROM (SELECT occurred_at AS t FROM events WHERE position = $position) AS moved WHERE position = $position",
+        {"position": position},
+    )
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, number: int, values: Mapping[str, Any]) -> None:
+    listed = ", ".join(map(quote, values))
+    given = {f"v{place}": value for place, value in enumerate(values.values())}
+    try:
+        ((anchor,),) = connection.execute(
+            f"SELECT ({_ANCHOR}) FROM (SELECT CAST($t AS TIMESTAMP) AS t)", {"t": values["occurred_at"]}
+        ).fetchall()
+        connection.execute(
+            f"INSERT INTO events (position, replaykit_anchor, replaykit_place, {listed}) VALUES "
+            f"({-number}, $anchor, $number, {', '.join('$' + name for name in given)})",
+            {"anchor": anchor, "number": number, **given},
+        )
+    except duckdb.Error as exc:
+        raise QueryError(f"add of {excerpt(dict(values))}: {str(exc).splitlines()[0]}") from exc
