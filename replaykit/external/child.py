@@ -165,19 +165,27 @@ class Child:
         lines = self._errors.decode("utf-8", "replace").splitlines()[-_LINES:]
         return [line if len(line) <= 200 else line[:199] + "…" for line in lines]
 
-    def end(self, line: bytes) -> None:
-        """Say goodbye, leave it a moment, and end whatever is left of it."""
+    def end(self, line: bytes = b"", seconds: float | None = None) -> int | None:
+        """Say goodbye, close its stdin, leave it a moment, and end whatever is left of it.
+
+        Returns
+        -------
+        int or None
+            The exit code with which it ended by itself; None if it did not.
+        """
+        code: int | None = None
         try:
             if not self._closed and self._process.poll() is None:
                 self._send(memoryview(line))
                 self._process.stdin.close()
-                deadline = time.monotonic() + _GRACE
-                while self._process.poll() is None and time.monotonic() < deadline:
-                    self._receive(0.005)
+            deadline = time.monotonic() + (_GRACE if seconds is None else seconds)
+            while (code := self._process.poll()) is None and time.monotonic() < deadline:
+                self._receive(0.005)
         except (OSError, ValueError, KeyError):
             pass  # it is ended below in any case
         finally:
             self.kill()
+        return code
 
     def kill(self) -> None:
         """End the program and all it started; once is enough."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from replaykit.declarations import Action, Invariant, Rule
 from replaykit.errors import ReconcilerError
 from replaykit.external.child import Child
-from replaykit.external.session import Session, greeted
+from replaykit.external.exchange import greeted
+from replaykit.external.session import Session
 from replaykit.reconciler import Reconciler
 from replaykit.verdict import NOT_ISOLATED
 

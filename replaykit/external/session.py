@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from replaykit.audit import unguarded
 from replaykit.errors import ExternalError, ReconcilerError, StateError, excerpt, show_time
 from replaykit.external.child import Child
 from replaykit.external.edits import Readers, write
-from replaykit.external.program import Hello
-from replaykit.external.protocol import PROTOCOL, Misbehaved, line_of, parsed, shaped
+from replaykit.external.exchange import event_fields, greeted, reply_in, shortened
+from replaykit.external.protocol import Misbehaved, line_of
 from replaykit.external.stores import store_of
-from replaykit.external.values import as_json, as_time, json_fields
+from replaykit.external.values import as_time, json_fields
 from replaykit.problems import Problem
 
 if TYPE_CHECKING:
     from replaykit.declarations import Action
     from replaykit.external.edits import Edit
-    from replaykit.external.program import Program
+    from replaykit.external.program import Hello, Program
     from replaykit.inputs import Event
     from replaykit.state import State
     from replaykit.state_table import Change
 
-__all__ = ["Session", "greeted"]
-
-_ROLES = ("position", "occurred_at", "kind", "event_id", "payload")
+__all__ = ["Session"]
 
 
 class Session:
@@ -63,7 +61,7 @@ class Session:
         self.wrote: dict[str, int] = {}
         """How often it wrote where only reading counts, by request."""
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         with unguarded():
             self._child = Child(self._program)
             try:
@@ -128,7 +126,7 @@ class Session:
         """Send one request and return the reply to it, of the right shape."""
         self._number += 1
         line = self._child.ask(line_of({"id": self._number, "type": kind, **given}), what)
-        reply: dict[str, Any] = self._told(what, lambda: _reply(line, kind, self._number))
+        reply: dict[str, Any] = self._told(what, lambda: reply_in(line, kind, self._number))
         return reply
 
     def _told(self, what: str, work: Callable[[], Any]) -> Any:
@@ -148,7 +146,7 @@ class Session:
             It broke.
         """
         what = f"apply of event {excerpt(event.id)} ({event.kind}) at {show_time(self._state.now)}"
-        self._fold("apply", {"event": _event(event)}, what)
+        self._fold("apply", {"event": event_fields(event)}, what)
 
     def act(self, action: Action) -> list[dict[str, Any]]:
         """Let the program apply an action, as `apply`; return the effects it named."""
@@ -168,7 +166,7 @@ class Session:
             elif edits:
                 self._told(what, lambda: self._write(edits))
         if refused:
-            raise ReconcilerError(f"{_short(reply['error'])} (said by {self._program.name} to {what})")
+            raise ReconcilerError(f"{shortened(reply['error'])} (said by {self._program.name} to {what})")
         return reply
 
     def _write(self, edits: list[Edit]) -> None:
@@ -203,7 +201,7 @@ class Session:
                 self._known[kind] = place, self._answer(kind, names, part, says)
         found = self._known[kind][1]
         if isinstance(found, str):
-            raise ReconcilerError(f"{_short(found)} (said by {self._program.name} to {kind})")
+            raise ReconcilerError(f"{shortened(found)} (said by {self._program.name} to {kind})")
         return list(found)
 
     def _answer(self, kind: str, names: set[str], part: str, says: str) -> Any:
@@ -254,53 +252,3 @@ class Session:
         for kind, times in sorted(self.wrote.items()):
             told = f"the program wrote to its state in {kind}, which only reads; that was taken back"
             yield Problem(f"wrote in {kind}, undone", None, self._program.line, None, None, None, told, times)
-
-
-def greeted(child: Child, program: Program) -> tuple[Hello, dict[str, Any]]:
-    """Say hello; return what the program says about itself.
-
-    Raises
-    ------
-    ExternalError
-        It speaks another protocol, or not at all.
-    """
-    request = {"id": 1, "type": "hello", "protocol": PROTOCOL, "state": program.state}
-    try:
-        reply = parsed(child.ask(line_of(request), "hello"))
-        spoken = reply.get("protocol")
-        if "error" not in reply and spoken != PROTOCOL:
-            raise Misbehaved(f"speaks protocol {excerpt(spoken)}; this replaykit speaks {PROTOCOL}")
-        _same_id(reply, 1)
-        shaped(reply, "hello")
-        if "error" in reply:
-            raise Misbehaved(f"refused ({excerpt(reply['error'])})")
-    except Misbehaved as exc:
-        raise child.failure(str(exc), "hello") from exc
-    return Hello.of(reply, program), reply
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 500 else text[:499] + "…"
-
-
-def _reply(line: bytes, kind: str, number: int) -> dict[str, Any]:
-    reply = parsed(line)
-    _same_id(reply, number)
-    return shaped(reply, kind)
-
-
-def _same_id(reply: Mapping[str, Any], number: int) -> None:
-    if reply.get("id") != number:
-        raise Misbehaved(f"answered with id {excerpt(reply.get('id'))}; the request had id {number}")
-
-
-def _event(event: Event) -> dict[str, Any]:
-    others = {name: as_json(value) for name, value in event.items() if name not in _ROLES}
-    return {
-        "kind": event.kind,
-        "id": event.id,
-        "occurred_at": as_time(event.occurred_at),
-        "position": event["position"],
-        "payload": event.payload,
-        "columns": others,
-    }

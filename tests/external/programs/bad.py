@@ -120,6 +120,22 @@ def forks_and_crashes(request):
     os._exit(5)
 
 
+def forgets(request):
+    """Say another thing in each process."""
+    say({"id": request["id"], "changes": [{"op": "upsert", "table": "t", "row": {"k": "a", "n": os.getpid()}}]})
+
+
+def keeps(request):
+    """Go on counting over loads: every event says how many loads there were."""
+    LOADS.append(request)
+    GOOD["apply"] = {"changes": [{"op": "upsert", "table": "t", "row": {"k": "a", "n": len(LOADS)}}]}
+    say({"id": request["id"]})
+
+
+def stays(request):
+    time.sleep(600)
+
+
 def closes_stdin(request):
     os.close(0)
     say({"id": request["id"], **GOOD.get(request["type"], {})})
@@ -149,6 +165,7 @@ WAYS = {
     "unfit value": change("t", k="a", n="many"),
     "twice": change("t", k="there", n=1),
 }
+LOADS: list = []
 PATH: list = []
 KEPT: list = []
 
@@ -158,7 +175,7 @@ def main():
     note(os.getpid())
     for line in sys.stdin:
         request = json.loads(line)
-        if request["type"] == "bye":
+        if request["type"] == "bye" != where:
             break
         if "path" in request:
             PATH[:] = [request["path"]]

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sort"
+	"strconv"
 	"time"
 )
 
@@ -16,10 +17,10 @@ var status = map[string]string{
 }
 
 type row struct {
-	Order  string  `json:"order"`
-	Status *string `json:"status"`
-	Since  string  `json:"since"`
-	Moves  int64   `json:"moves"`
+	Order  string      `json:"order"`
+	Status *string     `json:"status"`
+	Since  string      `json:"since"`
+	Moves  json.Number `json:"moves"` // a string beyond 2^53
 }
 
 type object = map[string]any
@@ -49,12 +50,12 @@ type town struct {
 	orders   map[string]row
 	sequence []string
 	patience float64
-	touched  string
+	touched  *string
 	before   *row
 }
 
 func (t *town) put(one row) object {
-	t.touched, t.before = one.Order, nil
+	t.touched, t.before = &one.Order, nil
 	if old, known := t.orders[one.Order]; known {
 		t.before = &old
 	} else {
@@ -74,13 +75,13 @@ func (t *town) load(r request) object {
 }
 
 func (t *town) rollback() object {
-	if t.touched != "" && t.before != nil {
-		t.orders[t.touched] = *t.before
-	} else if t.touched != "" {
-		delete(t.orders, t.touched)
+	if t.touched != nil && t.before != nil {
+		t.orders[*t.touched] = *t.before
+	} else if t.touched != nil {
+		delete(t.orders, *t.touched)
 		t.sequence = t.sequence[:len(t.sequence)-1]
 	}
-	t.touched = ""
+	t.touched = nil
 	return object{}
 }
 
@@ -145,7 +146,7 @@ func hello() object {
 
 func (t *town) answer(r request) object {
 	if r.Type != "rollback" {
-		t.touched = ""
+		t.touched = nil
 	}
 	switch r.Type {
 	case "hello":
@@ -154,7 +155,8 @@ func (t *town) answer(r request) object {
 		return t.load(r)
 	case "apply":
 		key, moved := r.Event.Columns.Order, status[r.Event.Kind]
-		return t.put(row{key, &moved, r.Now, t.orders[key].Moves + 1})
+		moves, _ := t.orders[key].Moves.Int64()
+		return t.put(row{key, &moved, r.Now, json.Number(strconv.FormatInt(moves+1, 10))})
 	case "act":
 		one, moved := t.orders[r.Action.Fields.Order], "reminded"
 		return t.put(row{r.Action.Fields.Order, &moved, r.Now, one.Moves})

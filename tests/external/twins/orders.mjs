@@ -37,10 +37,12 @@ const answers = {
   },
   apply({ event, now }) {
     const order = event.columns.order;
+    if (!order) throw new Error(`${event.kind} without an order`);
     const moves = Number(orders.get(order)?.moves ?? 0) + 1;
     return { changes: [put({ order, status: STATUS[event.kind], since: now, moves })] };
   },
   act({ action, now }) {
+    if (!orders.has(action.fields.order)) throw new Error(`there is no order ${action.fields.order}`);
     return { changes: [put({ order: action.fields.order, status: "reminded", since: now })] };
   },
   reconcile({ now }) {
