@@ -17,6 +17,7 @@ from saved import FRAMES, equal
 
 import replaykit as rk
 from replaykit.errors import FormatError, LoadError, QueryError
+from replaykit.saving.conditions import check_condition
 
 
 @pytest.fixture(scope="module")
@@ -288,3 +289,38 @@ def test_a_measure_of_a_type_no_file_keeps_is_named(tmp_path):
     with pytest.raises(LoadError, match="Column 'x' is of type 'category'"):
         rk.replay(recording, rules).save(tmp_path / "run.duckdb")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "position > $first AND occurred_at < $end AND occurred_at >= $start",
+        (
+            "((position > $first AND occurred_at < $end AND $start IS NOT NULL) AND NOT (position BETWEEN 1 AND 2)) AND NOT "
+            "(position BETWEEN 3 AND 4 OR position BETWEEN 7 AND 9)"
+        ),
+        "NOT (position BETWEEN 1 AND 2)",
+        "NOT (false)",
+        "event_id NOT IN (SELECT event_id FROM events WHERE (position BETWEEN 1 AND 2))",
+    ],
+)
+def test_a_condition_that_a_plan_has_is_taken(text):
+    """Runs that leave out events are saved as well."""
+    assert check_condition(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "true", None, 1, "(position > $first) AND NOT (false)", "NOT position BETWEEN 1 AND 2",
+        "NOT (position BETWEEN 1 AND 2) OR (true)", "NOT (position BETWEEN 1 AND (SELECT 1))",
+        "NOT (position BETWEEN 1 AND 2 OR true)", "event_id NOT IN (SELECT event_id FROM events WHERE (true))",
+        "event_id NOT IN (SELECT event_id FROM events WHERE (false)) OR (false)",
+        "((position > $first AND occurred_at < $end AND $start IS NOT NULL) OR (true)) AND NOT (false)",
+        "position > $first AND occurred_at < $end AND $start IS NOT NULL) AND NOT (false)",
+    ],
+)  # fmt: skip
+def test_any_other_condition_is_refused(text):
+    """It would be run on the recording that is given to the run."""
+    with pytest.raises(FormatError, match="no replay does"):
+        check_condition(text)

@@ -14,6 +14,7 @@ from saved import FRAMES, equal, typed
 
 import replaykit as rk
 from replaykit.errors import LoadError, QueryError, ReconcilerError
+from replaykit.fingerprint import actions_digest, history_digest, steps_digest, violations_digest
 from replaykit.systems import gastown
 
 KEPT = Path(__file__).parent / "data" / "saved_run_1.duckdb"
@@ -145,6 +146,33 @@ def test_a_run_saved_again_is_the_same_run(both, tmp_path):
     assert twice._repr_html_() == run._repr_html_()
     assert (twice.origin.versions, twice.origin.recording) == (back.origin.versions, back.origin.recording)
     equal(run.events, twice.events)
+
+
+def test_digests_of_what_was_found_are_the_same(both):
+    """So a comparison tells a run read from its file from no other."""
+    run, back = both
+
+    assert history_digest(run.history) == history_digest(back.history)
+    assert steps_digest(run.history) == steps_digest(back.history)
+    assert actions_digest(run) == actions_digest(back)
+    assert violations_digest(run) == violations_digest(back)
+
+
+def test_a_run_that_leaves_out_events_is_saved_with_what_it_left_out(town, tmp_path):
+    """What comes of other inputs is as much worth keeping."""
+    run, _ = town
+    other = run.what_if(skip=run.events["event_id"].iloc[:3].tolist()).new
+    path = other.save(tmp_path / "other.duckdb")
+
+    back = rk.open_run(path, reconciler=gastown, recording=run.recording)
+
+    assert back._repr_html_() == other._repr_html_()
+    assert (back.plan.where, back.plan.logs, back.plan.altered) == (
+        other.plan.where,
+        other.plan.logs,
+        other.plan.altered,
+    )
+    assert history_digest(back.again().history) == history_digest(other.history)
 
 
 def test_with_its_rules_it_explains(town):

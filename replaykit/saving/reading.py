@@ -18,6 +18,7 @@ from replaykit.messages import Looked
 from replaykit.reconciler import Reconciler, reconciler_of
 from replaykit.recorded_ticks import RecordedTick
 from replaykit.recording import Recording
+from replaykit.saving.conditions import check_condition
 from replaykit.saving.declared import SavedRules, describe, differences, rules_from
 from replaykit.saving.format import attached, check_tables, read_meta
 from replaykit.saving.frames import read_frame
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_run"]
 
-_WHERES = tuple(
-    f"position > $first AND occurred_at < $end AND {rest}" for rest in ("occurred_at >= $start", "$start IS NOT NULL")
-)
 _FRAMES = ("actions", "problems", "metrics", "effects", "evaluation")
 
 
@@ -148,8 +146,7 @@ def _rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
 
 
 def _plan(told: Mapping[str, Any], history: SavedHistory) -> Plan:
-    if told["where"] not in _WHERES:
-        raise FormatError(f"Its events were chosen by {excerpt(told['where'])}, which no replay does.")
+    logs = {str(log): check_condition(text) for log, text in told.get("logs", {}).items()}
     name, position, at, number, seq = told["base"]
     tables = LazyTables(() if name == "empty" else history.tables, partial(_base_rows, history))
     base = Base(str(name), tables, position, decode(at), number, seq)
@@ -157,13 +154,15 @@ def _plan(told: Mapping[str, Any], history: SavedHistory) -> Plan:
         window=_window(told["window"]),
         base=base,
         first=int(told["first"]),
-        where=told["where"],
+        where=check_condition(told["where"]),
         events=int(told["events"]),
         warmup=int(told["warmup"]),
         late=bool(told["late"]),
         last=int(told["last"]),
         kinds={kind: (int(number), int(first), event) for kind, number, first, event in told["kinds"]},
         span=None if told["span"] is None else _window(told["span"]),
+        logs=logs,
+        altered=str(told.get("altered", "")),
     )
 
 

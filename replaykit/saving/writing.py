@@ -215,6 +215,8 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "last": plan.last,
         "kinds": [[kind, *found] for kind, found in plan.kinds.items()],
         "span": None if plan.span is None else [encode(bound) for bound in plan.span.bounds()],
+        "logs": dict(plan.logs),
+        "altered": plan.altered,
     }
 
 
