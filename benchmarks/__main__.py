@@ -8,12 +8,21 @@ import platform
 
 import duckdb
 
-from benchmarks import bench_ask, bench_explorer, bench_gastown, bench_load, bench_loop, bench_replay, bench_rules
+from benchmarks import (
+    bench_ask,
+    bench_explorer,
+    bench_external,
+    bench_gastown,
+    bench_load,
+    bench_loop,
+    bench_replay,
+    bench_rules,
+)
 from benchmarks.bench_replay import Sizes
 from benchmarks.measuring import measure
 from benchmarks.table import Line, as_text, peak_line
 
-_PARTS = ("replay", "ask", "rules", "loop", "gastown", "diff", "load", "explorer")
+_PARTS = ("replay", "ask", "rules", "loop", "gastown", "diff", "load", "explorer", "external")
 _A_TENTH = "2026-03-26T09:12:00Z"  # of the twelve hours traced
 
 
@@ -47,6 +56,8 @@ def _measured(name: str, part: int, repeats: int) -> list[Line]:
         return bench_gastown.run(bench_gastown.Sizes(50_000 // part, None if part == 1 else _A_TENTH), repeats)
     if name == "explorer":
         return bench_explorer.run(10_000_000 // part, repeats)
+    if name == "external":
+        return bench_external.run(20_000 // part, repeats)
     if name == "load":
         return bench_load.run(5_000_000 // part, repeats)
     rows = 1_000_000 // part

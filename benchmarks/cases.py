@@ -22,6 +22,7 @@ import sqlglot  # noqa: F401 - loaded on purpose
 import replaykit as rk
 from benchmarks.ask_cases import ask  # noqa: F401 - found by its name
 from benchmarks.explorer_cases import explorer  # noqa: F401 - found by its name
+from benchmarks.external_cases import external_bare, external_ours, make_external  # noqa: F401 - found by their names
 from benchmarks.gastown_cases import (
     gastown_bare,
     gastown_events,

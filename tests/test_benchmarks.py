@@ -9,7 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import bench_ask, bench_explorer, bench_gastown, bench_load, bench_loop, bench_replay, bench_rules
+from benchmarks import (
+    bench_ask,
+    bench_explorer,
+    bench_external,
+    bench_gastown,
+    bench_load,
+    bench_loop,
+    bench_replay,
+    bench_rules,
+)
 from benchmarks.bench_diff import run as run_diff
 from benchmarks.bench_replay import Sizes
 from benchmarks.measuring import compare, measure
@@ -55,6 +64,12 @@ def test_the_explorer_draws_and_counts_what_a_query_counts() -> None:
     """`bench_explorer` raises where a picture or a count in a drag differs."""
     lines = bench_explorer.run(rows=3_000, repeats=1)
     assert [line.aim for line in lines] == ["< 1000 ms", "< 100 ms"]
+
+
+def test_an_external_program_counts_what_the_bare_pipe_counts() -> None:
+    """`bench_external` raises where it does not."""
+    lines = bench_external.run(events=200, repeats=1)
+    assert [line.name for line in lines] == ["external program, json", "external program, sqlite"]
 
 
 def test_answers_are_what_the_bare_history_says() -> None:

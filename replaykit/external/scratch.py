@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Scratch"]
 
 _PATIENCE = 0.25  # seconds a program that has answered may take to let go of its lock
+_MEMORY = "/dev/shm"  # noqa: S108 - the folder made in it is this user's alone
+_ROOM = 1 << 30  # bytes free there to be used
 _PRUNED = 50_000  # entries after which the log is emptied
 
 
@@ -37,7 +40,7 @@ class Scratch:
 
     def __init__(self, state: State, schema: Sequence[str]) -> None:
         self._state = state
-        self._folder = tempfile.mkdtemp(prefix="replaykit-program-")
+        self._folder = tempfile.mkdtemp(prefix="replaykit-program-", dir=_where())
         self.path = str(Path(self._folder, "state.sqlite"))
         self._last = 0
         self._entries: list[Entry] = []
@@ -227,6 +230,13 @@ class Scratch:
         with suppress(AttributeError, sqlite3.Error):
             self._database.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _where() -> str | None:
+    """Return a folder in memory if there is one with room, so that no commit of the program waits for a disk."""
+    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free >= _ROOM else None
 
 
 @contextmanager
