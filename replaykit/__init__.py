@@ -36,6 +36,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from replaykit import testing
 from replaykit.comparing import Case, Comparison, compare
 from replaykit.declarations import Action, Table
 from replaykit.diff import Diff, GrossDiff, TablesDiff, diff
@@ -129,6 +130,7 @@ __all__ = [
     "replay",
     "rewind",
     "sqlite",
+    "testing",
     "unexplained",
     "verify",
 ]

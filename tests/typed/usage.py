@@ -66,6 +66,8 @@ def main(folder: Path) -> str:
         verdict: str = run.verdict.status
         before: pd.DataFrame = run.at("2026-03-01T10:00:15Z")["jobs"]
         difference: rk.Diff = rk.diff(before, run.after["jobs"], key="job_id")
+        rk.testing.assert_no_violations(run)
+        rk.testing.assert_same_actions(jobs, jobs, recording)
         saved: Path = run.save(folder / "run.duckdb")
         kept: rk.Replay = rk.open_run(saved, reconciler=jobs, recording=recording)
         assert kept.verdict.status == verdict
