@@ -28,7 +28,8 @@ The story of one event through the house:
 ``replaying.py`` is one replay from base to result, ``workspace.py`` its SQL side, ``connection.py`` opens DuckDB,
 ``verdict.py``, ``divergence.py`` and ``verification.py`` say how far to trust it, ``violations.py`` and ``measured.py``
 what a tick found and counted, ``display.py`` shows tables, ``errors.py`` holds the error tree, ``systems/`` the
-reconcilers that ship.
+reconcilers that ship. ``dialects/`` translates SQL of SQLite and PostgreSQL, ``testing.py`` has assertions for users'
+tests (golden.py, pytest_plugin.py), ``fingerprint.py`` the digests by which histories are told to be equal.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from replaykit import testing
+from replaykit import testing as testing
 from replaykit.comparing import Case, Comparison, compare
 from replaykit.declarations import Action, Table
 from replaykit.diff import Diff, GrossDiff, TablesDiff, diff
@@ -130,7 +131,6 @@ __all__ = [
     "replay",
     "rewind",
     "sqlite",
-    "testing",
     "unexplained",
     "verify",
 ]
