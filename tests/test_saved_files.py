@@ -89,12 +89,12 @@ def test_a_file_with_a_turned_bit_opens_not_at_all_or_as_it_was(copied, wide):
     """Blocks carry checksums; what no block uses does not count."""
     content = bytearray(copied.read_bytes())
     refused = 0
-    for place in range(20_000, len(content), len(content) // 12):
+    for place in range(20_000, len(content), len(content) // 8):
         turned = bytearray(content)
         turned[place] ^= 0x10
         copied.write_bytes(turned)
         try:
-            assert rk.open_run(copied)._repr_html_() == wide[0]._repr_html_()
+            equal(rk.open_run(copied).actions, wide[0].actions)
         except FormatError:
             refused += 1
 
@@ -291,14 +291,16 @@ def test_a_measure_of_a_type_no_file_keeps_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+CHOSEN = "position > $first AND occurred_at < $end AND $start IS NOT NULL"
+LESS = f"({CHOSEN}) AND NOT (position BETWEEN 1 AND 1)"
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        CHOSEN,
         "position > $first AND occurred_at < $end AND occurred_at >= $start",
-        (
-            "((position > $first AND occurred_at < $end AND $start IS NOT NULL) AND NOT (position BETWEEN 1 AND 2)) AND NOT "
-            "(position BETWEEN 3 AND 4 OR position BETWEEN 7 AND 9)"
-        ),
+        f"({LESS}) AND NOT (position BETWEEN 3 AND 3 OR position BETWEEN 7 AND 8)",
         "NOT (position BETWEEN 1 AND 2)",
         "NOT (false)",
         "event_id NOT IN (SELECT event_id FROM events WHERE (position BETWEEN 1 AND 2))",
@@ -316,8 +318,7 @@ def test_a_condition_that_a_plan_has_is_taken(text):
         "NOT (position BETWEEN 1 AND 2) OR (true)", "NOT (position BETWEEN 1 AND (SELECT 1))",
         "NOT (position BETWEEN 1 AND 2 OR true)", "event_id NOT IN (SELECT event_id FROM events WHERE (true))",
         "event_id NOT IN (SELECT event_id FROM events WHERE (false)) OR (false)",
-        "((position > $first AND occurred_at < $end AND $start IS NOT NULL) OR (true)) AND NOT (false)",
-        "position > $first AND occurred_at < $end AND $start IS NOT NULL) AND NOT (false)",
+        f"(({CHOSEN}) OR (true)) AND NOT (false)", f"{CHOSEN}) AND NOT (false)", f"{LESS} OR (true)",
     ],
 )  # fmt: skip
 def test_any_other_condition_is_refused(text):

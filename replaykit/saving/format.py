@@ -17,9 +17,11 @@ from replaykit.sql import quote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FORMAT_VERSION", "attached", "check_tables", "is_run", "read_meta"]
+__all__ = ["FORMAT_VERSION", "Tables", "attached", "check_tables", "is_run", "read_meta"]
 
 FORMAT_VERSION = 1
+Tables = dict[tuple[str, str], dict[str, str]]
+"""Schema and name to columns and their types."""
 _NOUN = "saved run"
 _MOST = 2**26
 """Characters that the table meta may hold: the sources of the rules are the most of it."""
@@ -35,8 +37,8 @@ _META: Mapping[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def attached(path: Path) -> duckdb.DuckDBPyConnection:
-    """Return a sealed instance with the file attached read-only as ``recording``, known to be a run of this format.
+def attached(path: Path) -> tuple[duckdb.DuckDBPyConnection, Tables]:
+    """Return a sealed instance with the file attached read-only as ``recording``, known to be a run, and its tables.
 
     Raises
     ------
@@ -54,11 +56,10 @@ def attached(path: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise FormatError(_why_not(name, str(error).splitlines()[0])) from None
     try:
-        _check_kind(connection, name)
+        return connection, _checked_tables(connection, name)
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _why_not(name: str, reason: str) -> str:
@@ -76,22 +77,23 @@ def _why_not(name: str, reason: str) -> str:
     return f"{name!r} can't be read, it is cut off or damaged ({excerpt(reason)}); fetch it again, or save it again."
 
 
-def _check_kind(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+def _checked_tables(connection: duckdb.DuckDBPyConnection, name: str) -> Tables:
     tables = _tables(connection)
     if ("main", "meta") in tables and ("main", "snapshots") in tables:
         raise FormatError(f"{name!r} is a recording, no saved run; open it with rk.open(path).")
     if ("main", "meta") not in tables or ("main", "steps") not in tables:
         raise FormatError(f"{name!r} is a DuckDB file, but no saved run; run.save(path) writes one.")
     refuse_foreign(lambda query: connection.cursor().execute(query).fetchall(), ("main", "history", "results"), _NOUN)
+    return tables
 
 
-def _tables(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
+def _tables(connection: duckdb.DuckDBPyConnection) -> Tables:
     """Return schema and name of every table, with its columns and their types; only the catalog is read."""
     rows = connection.execute(
         "SELECT schema_name, table_name, column_name, data_type FROM system.main.duckdb_columns() "
         "WHERE database_name = 'recording' AND NOT internal ORDER BY schema_name, table_name, column_index"
     ).fetchall()
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    found: Tables = {}
     for schema, table, column, kind in rows:
         found.setdefault((schema, table), {})[column] = kind
     return found
@@ -100,13 +102,13 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict
 def is_run(path: Path) -> bool:
     """Return whether a file is a saved run, of whichever format version."""
     try:
-        attached(path).close()
+        attached(path)[0].close()
     except FormatError:
         return False
     return True
 
 
-def read_meta(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def read_meta(connection: duckdb.DuckDBPyConnection, tables: Tables) -> dict[str, Any]:
     """Return what the file says of itself, checked to be of this format version and of the kinds it must be.
 
     Raises
@@ -114,7 +116,7 @@ def read_meta(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     FormatError
         It is of another version, or its table meta is damaged.
     """
-    meta = _values(connection)
+    meta = _values(connection, tables)
     version = meta.get("format_version")
     if type(version) is not int or version < 1:
         raise FormatError(f"The file says its format version is {excerpt(version)}; expected {FORMAT_VERSION}.")
@@ -134,8 +136,8 @@ def _made(meta: Mapping[str, Any]) -> Any:
     return versions.get("replaykit") if isinstance(versions, dict) else None
 
 
-def _values(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    if _tables(connection)["main", "meta"] != {"key": "VARCHAR", "value": "VARCHAR"}:
+def _values(connection: duckdb.DuckDBPyConnection, tables: Tables) -> dict[str, Any]:
+    if tables["main", "meta"] != {"key": "VARCHAR", "value": "VARCHAR"}:
         raise FormatError("The table meta has other columns than key and value, so the file is no saved run.")
     try:
         ((size,),) = connection.execute("SELECT coalesce(sum(strlen(value)), 0) FROM recording.main.meta").fetchall()
@@ -149,7 +151,7 @@ def _values(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         raise FormatError(f"The table meta can't be read: {excerpt(str(error))}.") from None
 
 
-def check_tables(connection: duckdb.DuckDBPyConnection, meta: Mapping[str, Any]) -> None:
+def check_tables(connection: duckdb.DuckDBPyConnection, found: Tables, meta: Mapping[str, Any]) -> None:
     """Check that tables are there as the file says, no others, and read all of them once.
 
     Raises
@@ -157,7 +159,6 @@ def check_tables(connection: duckdb.DuckDBPyConnection, meta: Mapping[str, Any])
     FormatError
         A table is missing, foreign or of another shape, or a part of it can't be read.
     """
-    found = _tables(connection)
     wanted = {("main", "steps"): _STEPS, ("main", "events"): {**found.get(("main", "events"), {}), **_EVENTS}}
     for name, types in meta["stored"]["history"].items():
         wanted["history", name] = {**dict.fromkeys(BOOKKEEPING, "BIGINT"), **types}

@@ -70,9 +70,11 @@ def open_run(
         `recording` is not the one it was made of.
     """
     place = Path(path).expanduser()
-    connection = attached(place)
+    connection, tables = attached(place)
     try:
-        return _opened(connection, place, reconciler, recording)
+        meta = read_meta(connection, tables)
+        check_tables(connection, tables, meta)
+        return _opened(connection, meta, place, reconciler, recording)
     except FormatError as error:
         raise FormatError(f"{str(place)!r} can't be opened as a saved run. {error}") from None
     except (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AttributeError, duckdb.Error) as error:
@@ -85,9 +87,9 @@ def open_run(
         ) from None
 
 
-def _opened(connection: duckdb.DuckDBPyConnection, path: Path, given: Any, recording: Recording | None) -> SavedReplay:
-    meta = read_meta(connection)
-    check_tables(connection, meta)
+def _opened(
+    connection: duckdb.DuckDBPyConnection, meta: Mapping[str, Any], path: Path, given: Any, recording: Recording | None
+) -> SavedReplay:
     rules = rules_from(meta["rules"], str(meta["digest"]))
     history = SavedHistory(connection, {name: (one.key, one.columns) for name, one in rules.tables.items()})
     _check_columns(rules, meta["stored"]["history"])
