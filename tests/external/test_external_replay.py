@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +280,68 @@ def test_verify_and_a_snapshot_as_base_work(recording, program):
 
     assert found.ok
     assert "Isolation is not guaranteed" in found.sentence
+
+
+def test_production_is_retraced_with_writes_that_somebody_else_made(program):
+    """Recorded actions go through its act, recorded writes reach its state, and it is held to both."""
+    at = "2026-03-26T06:{}".format
+    events = pd.DataFrame(
+        [(at("00:00"), "submitted"), (at("00:10"), "started"), (at("14:00"), "started")], columns=["at", "kind"]
+    ).assign(id=["e0", "e1", "e2"], payload='{"job":"j1"}')
+    actions = pd.DataFrame(
+        [(at("11:00"), "requeue", '{"job_id":"j1"}'), (at("12:00"), "greet", '{"job_id":"j9"}')],
+        columns=["at", "kind", "fields"],
+    )
+    changed = [(at("13:30"), "update", '"j1"', '{"runs":2}'), (at("13:40"), "insert", '"j2"', '{"status":"queued"}')]
+    writes = pd.DataFrame(changed, columns=["at", "op", "key", "values"]).assign(table="jobs", by="program")
+    held = rk.load(
+        events=events, time="at", kind="kind", id="id", payload="payload",
+        actions=rk.Log(actions, time="at", kind="kind", payload="fields"),
+        writes=rk.Log(writes, time="at", kind="by", payload=False, table="table", op="op", key="key", values="values"),
+    )  # fmt: skip
+
+    found = {
+        name: rk.replay(held, one, WINDOW, ticks="recorded", actions="recorded")
+        for name, one in {"theirs": program, "ours": in_python()}.items()
+    }
+
+    assert_frame_equal(history_of(found["theirs"]), history_of(found["ours"]))
+    assert_frame_equal(found["theirs"].divergence.frame, found["ours"].divergence.frame)
+    assert found["theirs"].after["jobs"][["job_id", "runs"]].fillna(-1).values.tolist() == [["j1", 3], ["j2", -1]]
+    assert found["theirs"].verdict.status == "contradicted"
+
+
+def test_a_saved_run_of_a_program_is_opened_with_it(run, program, tmp_path):
+    """A file kept a year knows which program it was, by command, files and hello."""
+    saved = run.save(tmp_path / "run.duckdb")
+
+    assert "isolation not guaranteed" in repr(rk.open_run(saved))
+    assert rk.open_run(saved, reconciler=program).digest == run.digest
+    with pytest.raises(rk.ReconcilerError, match="patience"):
+        rk.open_run(saved, reconciler=program.with_params(patience=1))
+
+
+def test_two_parameters_of_a_program_are_compared_in_processes(recording, program):
+    """It is a value without a process, so it can be sent to another one."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        found = rk.compare(
+            recording, program, program.with_params(patience=120), window=WINDOW, ticks="60s", executor=pool
+        )
+
+    assert str(found) == str(
+        rk.compare(recording, program, program.with_params(patience=120), window=WINDOW, ticks="60s")
+    )
+    assert "first at 2026-03-26T06:03:00Z in rule requeue_lost" in str(found)
+
+
+def test_what_a_program_says_in_another_way_than_at_first_is_refused(recording, tmp_path):
+    """A program edited between call and replay would run under the other one's name."""
+    path = tmp_path / "jobs.py"
+    path.write_text((PROGRAMS / "jobs.py").read_text(encoding="utf-8"), encoding="utf-8")
+    program = rk.external([sys.executable, "-S", str(path)])
+    digest = program.digest()
+    path.write_text(path.read_text(encoding="utf-8").replace('"patience": 600', '"patience": 60'), encoding="utf-8")
+
+    assert program.digest() != digest
+    with pytest.raises(rk.ExternalError, match=r"says hello in another way than when rk.external was called"):
+        rk.replay(recording, program)
