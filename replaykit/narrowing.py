@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from replaykit.inputs import Plan
     from replaykit.recording import Recording
 
-__all__ = ["LeftOut", "narrowed", "ranges"]
+__all__ = ["LeftOut", "held", "narrowed", "ranges"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,12 @@ def narrowed(recording: Recording, plan: Plan, left_out: LeftOut) -> Plan:
         logs=_conditions(recording, left_out),
         altered=f"without {left_out.sentence}",
     )
+
+
+def held(plan: Plan) -> Plan:
+    """Return the plan with the rows of its base in memory, for replaying it many times."""
+    base = plan.base
+    return replace(plan, base=replace(base, tables={name: base.tables[name] for name in base.tables}))
 
 
 def _conditions(recording: Recording, left_out: LeftOut) -> dict[str, str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from replaykit.comparing.ablation import Ablation
+    from replaykit.comparing.shrink import Shrunk
     from replaykit.comparing.what_if import WhatIf
     from replaykit.reasons import Why, WhyNot
     from replaykit.reasons.readers import Readers
@@ -185,3 +188,65 @@ class Questions:
         from replaykit.comparing.ablation import ablate
 
         return ablate(cast("Replay", self), outcome, events)
+
+    def shrink(self, shows: Any = None, *, budget: int | None = 500, rows: bool = True) -> Shrunk:
+        """Return a replay of the fewest inputs that still shows something, by delta debugging.
+
+        Left out are events, then recorded actions and writes where they are applied, then rows of the base, until none
+        can go alone. The same every time.
+
+        Parameters
+        ----------
+        shows
+            A row of ``violations`` or ``actions``: it must be opened, or begin, at the same time; or a function of a
+            replay. None is the first violation. A smaller replay in which the rules raise does not show it.
+        budget
+            So many replays at most; then the best so far is given, which says that fewer may do. None is no limit.
+        rows
+            Whether rows of the base are left out, too.
+
+        Raises
+        ------
+        QueryError
+            This replay does not show it, or was made of altered inputs itself.
+        """
+        from replaykit.comparing.shrink import shrink
+
+        return shrink(cast("Replay", self), shows, budget=budget, rows=rows)
+
+    def to_test(
+        self,
+        path: str | os.PathLike[str],
+        shows: Any = None,
+        *,
+        reconciler: str | None = None,
+        budget: int | None = 500,
+    ) -> Path:
+        """Write a pytest that fails as long as something shows, with the smallest fixture beside it that shows it.
+
+        Parameters
+        ----------
+        path
+            A new ``test_<name>.py`` in a folder that exists; the fixture, JSON with one line for each row, is
+            ``test_<name>.json``.
+        shows
+            A row of ``violations`` or ``actions``; None is the first violation. The test passes once the rules neither
+            emit such an action nor break the invariant for that entity, at any time of the window.
+        reconciler
+            ``"package.module:name"`` of the rules to test; None finds the module that holds them.
+        budget
+            Replays spent on shrinking, as in `shrink`; a replay that is a small one already is not shrunk again.
+
+        Returns
+        -------
+        Path
+            The test. It was tried that the fixture alone shows what is looked for.
+
+        Raises
+        ------
+        QueryError
+            It does not show, no module holds the rules, or `path` is no test in a folder that exists.
+        """
+        from replaykit.comparing.to_test import to_test
+
+        return to_test(cast("Replay", self), path, shows, reconciler=reconciler, budget=budget)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from replaykit.sources.report import Report
 from replaykit.sources.writing import remove
 from replaykit.sql import check_query, quote
 from replaykit.tables import frame_of
-from replaykit.window import Window
+from replaykit.window import Window, recorded_span
 
 if TYPE_CHECKING:
     import os
@@ -183,14 +182,11 @@ class Recording:
 
     @property
     def span(self) -> Window | None:
-        """From the first event or entry of a log to one microsecond after the last; None without any."""
-        tables = ["events", *(name for name in self.logs if "occurred_at" in self.columns(name))]
-        reads = [f"SELECT min(occurred_at) AS a, max(occurred_at) AS b FROM {one}" for one in tables]
-        if "ticks" in self.logs and "checked_at" in self.columns("ticks"):
-            reads.append("SELECT NULL, max(checked_at) FROM ticks")
-        both = " UNION ALL ".join(reads)
-        ((first, last),) = self._fetch(f"SELECT min(a), max(b) FROM ({both})")
-        return None if first is None else Window(first, last + timedelta(microseconds=1))
+        """From the first event or entry of a log to one microsecond after the last; None without any.
+
+        A part of a recording that `replaykit.fixtures` wrote has the span of the whole.
+        """
+        return Window(*self._meta["span"]) if "span" in self._meta else recorded_span(self)
 
     @property
     def rejects(self) -> pd.DataFrame:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import WindowError, excerpt, show_time
 
-__all__ = ["Window", "parse_time"]
+if TYPE_CHECKING:
+    from replaykit.recording import Recording
+
+__all__ = ["Window", "parse_time", "recorded_span"]
 
 _EXPECTED = "expected an ISO 8601 time such as '2026-03-26T06:00Z'"
 
@@ -181,3 +184,14 @@ def _naive(moment: datetime) -> datetime:
         floored: datetime = moment.floor("us").to_pydatetime()
         moment = floored
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def recorded_span(recording: Recording) -> Window | None:
+    """Return the span from the first event or entry of a log to one microsecond after the last; None without any."""
+    tables = ["events", *(name for name in recording.logs if "occurred_at" in recording.columns(name))]
+    reads = [f"SELECT min(occurred_at) AS a, max(occurred_at) AS b FROM {one}" for one in tables]
+    if "ticks" in recording.logs and "checked_at" in recording.columns("ticks"):
+        reads.append("SELECT NULL, max(checked_at) FROM ticks")
+    both = " UNION ALL ".join(reads)
+    ((first, last),) = recording._fetch(f"SELECT min(a), max(b) FROM ({both})")
+    return None if first is None else Window(first, last + timedelta(microseconds=1))

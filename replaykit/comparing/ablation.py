@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from replaykit.inputs import Plan
     from replaykit.replayed import Replay
 
 __all__ = ["Ablation", "ablate", "without"]
@@ -86,9 +87,9 @@ def ablate(run: Replay, outcome: Any, events: Any = None) -> Ablation:
     return Ablation(name, value, _ranked(found), len(rows) - len(found))
 
 
-def without(run: Replay, left_out: LeftOut) -> Replay:
-    """Return the replay once more, without some of its inputs or rows of its base."""
-    plan = narrowed(run.recording, run.plan, left_out)
+def without(run: Replay, left_out: LeftOut, plan: Plan | None = None) -> Replay:
+    """Return the replay once more, without some of its inputs or rows of its base; `plan` is its own, held."""
+    plan = narrowed(run.recording, plan or run.plan, left_out)
     options = run.settings
     return planned(
         run.recording, run.reconciler.copy(), plan, options["ticks"], options["actions"], options["on_error"]

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replaykit.display import show_text
-from replaykit.errors import QueryError, excerpt
+from replaykit.errors import QueryError, excerpt, show_time
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from replaykit.replayed import Replay
 
 __all__ = ["Symptom", "symptom_of"]
@@ -17,7 +19,10 @@ __all__ = ["Symptom", "symptom_of"]
 
 @dataclass(frozen=True)
 class Symptom:
-    """An action or a violation of one entity, wherever in the window it is."""
+    """An action of one entity that began at one time, or a violation that was opened then.
+
+    Without the time a smaller replay would show another: an order that waits from the start for want of an event.
+    """
 
     what: str
     """``action`` or ``violation``."""
@@ -26,23 +31,26 @@ class Symptom:
     kind: str
     """The kind of the action; the invariant again."""
     entity: str
+    at: datetime
+    """The clock of its first tick, naive UTC."""
 
     def __call__(self, run: Replay) -> bool:
         """Return whether a replay shows it."""
         if self.what == "violation":
             broken = run.violations
-            return bool(((broken["invariant"] == self.name) & (broken["entity"] == self.entity)).any())
+            same = (broken["invariant"] == self.name) & (broken["entity"] == self.entity)
+            return bool((same & (broken["opened_at"] == self.at)).any())
         found = run.actions
         same = (found["rule"] == self.name) & (found["kind"] == self.kind) & (found["entity"] == self.entity)
-        return bool(same.any())
+        return bool((same & (found["at"] == self.at)).any())
 
     @property
     def sentence(self) -> str:
         """What it is, in words."""
-        entity = show_text(self.entity, 60)
+        name, entity = show_text(self.name, 60), show_text(self.entity, 60)
         if self.what == "violation":
-            return f"{show_text(self.name, 60)} is violated for {entity}"
-        return f"{show_text(self.name, 60)} emits {show_text(self.kind, 60)} {entity}".rstrip()
+            return f"invariant {name} is violated for {entity} from {show_time(self.at)} on"
+        return f"{name} emits {show_text(self.kind, 60)} {entity} at {show_time(self.at)}"
 
 
 def symptom_of(run: Replay, shows: Any = None) -> Symptom | Callable[[Any], bool]:
@@ -64,9 +72,8 @@ def symptom_of(run: Replay, shows: Any = None) -> Symptom | Callable[[Any], bool
         shows = run.violations.iloc[0]
     symptom: Any = shows if callable(shows) else _of_row(shows)
     if not symptom(run):
-        raise QueryError(
-            f"This replay does not show {getattr(symptom, 'sentence', excerpt(symptom))}; nothing to keep."
-        )
+        told = getattr(symptom, "sentence", getattr(symptom, "__name__", "the given function"))
+        raise QueryError(f"This replay does not show what is looked for ({told}), so there is nothing to keep.")
     return symptom  # type: ignore[no-any-return]
 
 
@@ -75,10 +82,17 @@ def _of_row(row: Any) -> Symptom:
         row = row.iloc[0]
     if isinstance(row, Mapping) or hasattr(row, "to_dict"):
         given = dict(row)
-        if {"invariant", "entity"} <= set(given):
-            return Symptom("violation", str(given["invariant"]), str(given["invariant"]), str(given["entity"]))
-        if {"rule", "kind", "entity"} <= set(given):
-            return Symptom("action", str(given["rule"]), str(given["kind"]), str(given["entity"]))
+        if {"invariant", "entity", "opened_at"} <= set(given):
+            invariant = str(given["invariant"])
+            return Symptom("violation", invariant, invariant, str(given["entity"]), _time(given["opened_at"]))
+        if {"rule", "kind", "entity", "at"} <= set(given):
+            rule, kind, entity = (str(given[name]) for name in ("rule", "kind", "entity"))
+            return Symptom("action", rule, kind, entity, _time(given["at"]))
     raise QueryError(
         f"{excerpt(row)} is no symptom; expected a row of run.violations or run.actions, or a function of a replay."
     )
+
+
+def _time(value: Any) -> datetime:
+    found: datetime = value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+    return found

@@ -100,3 +100,7 @@ def inverted() -> rk.Reconciler:
                 yield rk.Action("ship", id=order["id"])
 
     return made
+
+
+reconciler = shop()
+"""What a test that is written down imports."""
