@@ -88,7 +88,8 @@ class Child:
                 raise self.failure(f"wrote a line of more than {self._program.longest:,} bytes", request)
             if time.monotonic() >= deadline:
                 said = f", only {self._heard()}" if self._inbox else ""
-                raise self.failure(f"said nothing for {self._program.timeout:g} s{said}", request)
+                hint = said or " (does it flush its output after every line?)"
+                raise self.failure(f"said nothing for {self._program.timeout:g} s{hint}", request)
 
     def _taken(self, end: int) -> bytes:
         line = bytes(self._inbox[: end + 1])

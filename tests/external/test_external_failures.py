@@ -126,7 +126,10 @@ def test_a_program_that_hangs_is_ended_after_the_timeout(recording, left):
     """Without one a notebook would wait for ever."""
     began = time.monotonic()
 
-    with pytest.raises(rk.ExternalError, match=r"said nothing for 0.5 s, at request 5, apply"):
+    with pytest.raises(
+        rk.ExternalError,
+        match=r"said nothing for 0.5 s \(does it flush its output after every line\?\), at request 5, apply",
+    ):
         replayed(recording, bad(left, "hang", timeout=0.5))
 
     assert time.monotonic() - began < 5
