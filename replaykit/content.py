@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["content_digest", "content_parts"]
 
-_META = ("order", "sequence", "roles", "columns", "keys", "tz", "logs", "ordered")
+_META = ("order", "sequence", "roles", "columns", "keys", "tz", "logs", "ordered", "span")
 """What `load` was told that changes how a recording is replayed; its report names files and is left out."""
 _LEFT_OUT = {"rejects": ("source",)}
 _ORDER = {"rejects": "reject", "snapshots": "snapshot"}
@@ -45,7 +45,7 @@ def content_digest(recording: Recording) -> str:
 def content_parts(recording: Recording) -> Mapping[str, str]:
     """Return 64 hex digits for each table, and for ``how it was loaded``: names what differs between two recordings."""
     if recording not in _known:
-        told = {name: recording._meta.get(name) for name in _META}
+        told = {name: recording._meta[name] for name in _META if name in recording._meta}
         parts = {"how it was loaded": hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()}
         for schema, table in sorted(recording._columns):
             if table != "meta" or schema == "state":

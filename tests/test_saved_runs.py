@@ -322,6 +322,7 @@ def test_the_file_of_version_1_equals_what_this_version_saves(wide):
     """Frame by frame, so that not even a type changed unnoticed."""
     back = rk.open_run(KEPT)
 
+    assert back.origin.recording["digest"] == wide[0].recording.digest
     for name in set(FRAMES) - {"evaluation"}:  # which says how this version went about it
         equal(getattr(wide[0], name), getattr(back, name))
     for name in back.history.tables:
