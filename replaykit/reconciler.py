@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replaykit.declarations import Action, Handler, Invariant, Projection, Rule, Table
-from replaykit.dialects import checked_query
+from replaykit.dialects import checked_query, translate_anew
 from replaykit.errors import ReconcilerError, excerpt
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ class Reconciler:
             raise ReconcilerError(f"with_params: no parameter {unknown}; there are {list(self.params)}.")
         twin = self.copy()
         twin.params = {**self.params, **params}
+        translate_anew(twin, params)
         return twin
 
     @property

@@ -6,7 +6,7 @@ Only what is known to mean the same is translated: a list of what is allowed, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from replaykit.sql import Statement, check_query
 
 if TYPE_CHECKING:
     from replaykit.declarations import Table
+    from replaykit.reconciler import Reconciler
 
-__all__ = ["DIALECTS", "checked_query", "translated"]
+__all__ = ["DIALECTS", "checked_query", "translate_anew", "translated"]
 
 DIALECTS = ("duckdb", "postgres", "sqlite")
 
@@ -29,6 +30,21 @@ def checked_query(
         return check_query(query, what=what)
     text = translated(query, str(dialect), tables=tables, params=params, what=what)
     return replace(check_query(text, what=f"{what}, translated from {dialect},"), original=query, dialect=dialect)
+
+
+def translate_anew(reconciler: Reconciler, changed: Collection[str]) -> None:
+    """Translate again what uses a changed parameter: which types it has is part of what a statement means."""
+
+    def again(declared: Any, what: str) -> Any:
+        known = declared.statement
+        if known is None or known.original is None or known.parameters.isdisjoint(changed):
+            return declared
+        given = {"tables": reconciler.tables, "params": reconciler.params, "dialect": known.dialect}
+        return replace(declared, statement=checked_query(known.original, what=what, **given))
+
+    reconciler.projections = [again(one, f"Projection of {one.table!r}") for one in reconciler.projections]
+    reconciler.rules = {name: again(one, f"Rule {name!r}") for name, one in reconciler.rules.items()}
+    reconciler.invariants = {name: again(one, f"Invariant {name!r}") for name, one in reconciler.invariants.items()}
 
 
 def translated(
@@ -51,6 +67,7 @@ def translated(
     ``numeric`` that is not whole becomes DOUBLE where it is divided. Of SQLite that a TIMESTAMP column held text
     ``YYYY-MM-DD HH:MM:SS``, and other columns values of their declared types. Where the original would raise (an
     integer that overflows), DuckDB does too, and in SQLite's whole numbers also where SQLite goes on with a double.
+    Means of whole numbers beyond 2**53 are rounded as DuckDB does, parts of a millisecond are cut off.
 
     Raises
     ------

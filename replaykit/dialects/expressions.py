@@ -195,9 +195,8 @@ class Expressions(Queries):
         inner = self.value(node.this)
         if inner.kind not in NUMBERS:
             self.refuse(node, f"negates a {inner.kind}", "negate a number")
-        body = inner.within(ATOM)
         literal = -inner.literal if inner.literal is not None else None
-        return Piece(f"-{body}" if not body.startswith("-") else f"-({body})", inner.kind, SIGN, inner.narrow, literal)
+        return Piece(f"-{inner.within(ATOM)}", inner.kind, SIGN, inner.narrow, literal)
 
     def on_column(self, node: Any) -> Piece:
         """Return a column, or the output of that name."""
@@ -217,7 +216,7 @@ class Expressions(Queries):
     def named_column(self, name: str, alias: str) -> Piece:
         """Return a column by its name and its source's."""
         kind, narrow = self.scope.sources[alias][0][name]
-        return Piece(f"{name_sql(alias)}.{name_sql(name)}", kind, ATOM, narrow)
+        return Piece(f"{name_sql(alias)}.{name_sql(name)}" if alias else name_sql(name), kind, ATOM, narrow)
 
     def unknown(self, node: Any) -> None:
         """Refuse a name that is no column."""
@@ -233,6 +232,8 @@ class Expressions(Queries):
         if name not in self.params:
             raise ReconcilerError(f"${name} is not declared; the parameters are {sorted([*self.params, 'now'])}.")
         kind, narrow = value_kind(self.params[name])
+        if kind == "any":
+            self.refuse(node, f"is a {type(self.params[name]).__name__}, which has no type in SQL", "give it a value")
         return Piece(f"${name}", kind, ATOM, narrow)
 
     def on_placeholder(self, node: Any) -> Piece:
@@ -288,8 +289,7 @@ class Expressions(Queries):
         """Return arithmetic of two numbers."""
         if left.kind not in NUMBERS or right.kind not in NUMBERS:
             self.refuse(node, f"calculates with {left.kind} and {right.kind}", "calculate with numbers")
-        kinds = {left.kind, right.kind}
-        kind = "real" if "real" in kinds else "decimal" if "decimal" in kinds else "int"
+        kind = next(one for one in ("real", "decimal", "int") if one in (left.kind, right.kind))
         tight = binds + 1 if binds in (SUM, PRODUCT) else binds
         return Piece(f"{left.within(binds)} {sign} {right.within(tight)}", kind, binds, left.narrow and right.narrow)
 

@@ -148,9 +148,9 @@ def column_kind(sql: str) -> tuple[str, bool]:
 
 
 def value_kind(value: Any) -> tuple[str, bool]:
-    """Return the kind of a parameter's value."""
+    """Return the kind of a parameter's value; None may become anything later, so its kind is not known."""
     names = {
         "bool": "bool", "int": "int", "float": "real", "str": "text", "datetime": "time", "Timestamp": "time",
-        "date": "date", "timedelta": "interval", "Timedelta": "interval", "Decimal": "decimal", "NoneType": "null",
+        "date": "date", "timedelta": "interval", "Timedelta": "interval", "Decimal": "decimal",
     }  # fmt: skip
     return names.get(type(value).__name__, "any"), type(value) is int and abs(value) < 2**31

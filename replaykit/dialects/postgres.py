@@ -23,6 +23,11 @@ class PostgresExpressions(Times, Functions):
 
     dialect = "postgres"
 
+    def called(self, item: Any) -> str:
+        """Return the name an output is given, which PostgreSQL writes small unless it is in quotes."""
+        name = str(item.alias)
+        return name if item.args["alias"].args.get("quoted") else name.lower()
+
     def unknown(self, node: Any) -> None:
         """Refuse a name that is no column."""
         if node.name.lower() in ("ctid", "xmin", "xmax", "tableoid"):

@@ -112,15 +112,21 @@ class Queries(Sources):
             return self._starred(item)
         if kind == "Alias":
             only(item, self.dialect, "this", "alias")
-            return [(item.alias, self.value(item.this))]
+            return [(self.called(item), self.value(item.this))]
         if kind == "Column":
             return [(item.name, self.value(item))]
         if named:
             self.refuse(item, "has a name that every database makes up for itself", "give it one with AS")
         return [("", self.value(item))]
 
+    def called(self, item: Any) -> str:
+        """Return the name an output is given."""
+        return str(item.alias)
+
     def _starred(self, item: Any) -> list[tuple[str, Piece]]:
         only(item, self.dialect, "this", "table")
+        if self.scope.merged and not getattr(item, "table", ""):
+            self.refuse(item, "takes columns that USING has made one", "name the columns")
         found: list[tuple[str, Piece]] = []
         for alias, (columns, more) in self.scope.sources.items():
             if getattr(item, "table", "").lower() not in ("", alias):

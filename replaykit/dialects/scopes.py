@@ -29,6 +29,8 @@ class Scope:
     """What this SELECT gives, by name."""
     width: int = 0
     """How many columns this SELECT gives, once that is known: ORDER BY may count them."""
+    merged: bool = False
+    """Whether USING has made one column of two."""
     grouped: set[str] | None = None
     """Columns that GROUP BY names, as ``source.column``; None where nothing is grouped."""
     inside: int = 0

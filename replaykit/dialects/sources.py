@@ -88,6 +88,7 @@ class Sources:
             self.refuse(join, "is a join without a counterpart", "write JOIN, LEFT JOIN or CROSS JOIN with ON")
         source = self._source(join.this)
         if join.args.get("using"):
+            self.scope.merged = True
             return f"\n{_JOINS[side]} {source} USING ({', '.join(map(name_sql, join.args['using']))})"
         if join.args.get("on") is None:
             if side:

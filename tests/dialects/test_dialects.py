@@ -26,7 +26,7 @@ def said(query, dialect):
 
 
 def test_queries_of_sqlite_give_the_rows_that_sqlite_gives():
-    """134 queries, each asked of a real SQLite with its clock put in as text."""
+    """154 queries, each asked of a real SQLite with its clock put in as text."""
     real, ours = twins.in_sqlite(), twins.in_duckdb()
     for query in twins.queries("sqlite", "equal"):
         text = said(query, "sqlite")
@@ -229,6 +229,18 @@ def test_a_statement_keeps_what_it_was_translated_from_and_the_digest_covers_it(
     assert "datetime('now'" in statement.original
     other = system(STALE["sqlite"].replace("n / 2", "n / 3"), "sqlite")
     assert made.digest() == system(STALE["sqlite"], "sqlite").digest() != other.digest()
+
+
+def test_other_parameters_are_translated_for_what_they_are():
+    """5 / 2 is 2, and 5.0 / 2 is 2.5: the type of a parameter is part of what the query means."""
+    made = rk.Reconciler("x", twins.TABLES, {"m": 5})
+    made.rule("half", "SELECT id, :m / 2 AS half FROM jobs", key="id", dialect="sqlite")
+    assert made.rules["half"].statement.text.startswith("SELECT id, $m // 2 AS half")
+    twin = made.with_params(m=5.0)
+    assert twin.rules["half"].statement.text.startswith("SELECT id, CAST($m AS DOUBLE) / 2 AS half")
+    assert "//" in made.rules["half"].statement.text
+    with pytest.raises(GuardError, match="divides text"):
+        made.with_params(m="5")
 
 
 def test_a_projection_may_be_written_in_another_dialect_too():
