@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ import duckdb
 from replaykit.content import content_digest, content_parts
 from replaykit.declarations import Table
 from replaykit.divergence import Divergence
-from replaykit.errors import FormatError, LoadError, ReconcilerError, ReplayKitError, excerpt
+from replaykit.errors import FormatError, LoadError, ReconcilerError, excerpt
 from replaykit.inputs import Base, Plan
 from replaykit.messages import Looked
 from replaykit.reconciler import Reconciler, reconciler_of
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 __all__ = ["open_run"]
 
+_DIGEST = re.compile(r"[0-9a-f]{16,64}")
+_STATUS = "verified contradicted unverified approximate"
+_TICKS = "none end event interval recorded"
+_ACTIONS, _ON_ERROR = "collect apply recorded", "raise undo keep"
 _FRAMES = ("actions", "problems", "metrics", "effects", "evaluation")
 
 
@@ -77,9 +82,9 @@ def open_run(
         return _opened(connection, meta, place, reconciler, recording)
     except FormatError as error:
         raise FormatError(f"{str(place)!r} can't be opened as a saved run. {error}") from None
+    except (LoadError, ReconcilerError):  # what was given with the file is wrong
+        raise
     except (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AttributeError, duckdb.Error) as error:
-        if isinstance(error, ReplayKitError):
-            raise
         what = f"{type(error).__name__}: {excerpt(str(error))}"
         raise FormatError(
             f"{str(place)!r} can't be opened as a saved run. What it says of itself is damaged ({what}); fetch it "
@@ -99,7 +104,9 @@ def _opened(
     plan = _plan(meta["plan"], history)
     kept = KeptEvents(connection, plan.span, tuple(map(str, meta["logs"])))
     origin = Origin(path, meta["versions"], meta["recording"])
-    before, after = meta["steps"]
+    before, after = map(int, meta["steps"])
+    if not 0 <= before <= after or not _DIGEST.fullmatch(meta["digest"]):
+        raise ValueError("no such steps or digest")
     run = SavedReplay(
         recording=kept if recording is None else _same_recording(recording, origin),  # type: ignore[arg-type]
         reconciler=rules if given is None else _same_rules(given, rules),
@@ -107,8 +114,8 @@ def _opened(
         window=plan.window,
         plan=plan,
         history=history,
-        before_step=int(before),
-        after_step=int(after),
+        before_step=before,
+        after_step=after,
         violations=_violations(frames, meta["looked"]),
         emitted=tuple(
             (tick, kind, MappingProxyType(fields), rule) for tick, kind, fields, rule in _rows(frames["emitted"])
@@ -129,7 +136,11 @@ def _judged(run: SavedReplay, meta: Mapping[str, Any], frames: Mapping[str, pd.D
     said = meta["verdict"]
     reasons = tuple(map(str, said["reasons"]))
     verdict = Verdict(
-        str(said["status"]), str(said["sentence"]), frames["verdict_checks"], frames["verdict_cells"], reasons
+        _one_of(said["status"], _STATUS),
+        str(said["sentence"]),
+        frames["verdict_checks"],
+        frames["verdict_cells"],
+        reasons,
     )
     run.__dict__["verdict"] = verdict
     if meta["divergence"] is not None:
@@ -191,8 +202,16 @@ def _base_rows(history: SavedHistory, name: str) -> pd.DataFrame:
 
 def _settings(told: Mapping[str, Any], ticks: pd.DataFrame) -> dict[str, Any]:
     recorded = tuple(RecordedTick(*row) for row in _rows(ticks))
-    schedule = Schedule(str(told["ticks"]), decode(told["interval"]), recorded)
-    return {"ticks": schedule, "actions": str(told["actions"]), "on_error": str(told["on_error"])}
+    schedule = Schedule(_one_of(told["ticks"], _TICKS), decode(told["interval"]), recorded)
+    actions, on_error = _one_of(told["actions"], _ACTIONS), _one_of(told["on_error"], _ON_ERROR)
+    return {"ticks": schedule, "actions": actions, "on_error": on_error}
+
+
+def _one_of(value: Any, choices: str) -> str:
+    """Return a word if it is one of some."""
+    if value not in choices.split():
+        raise ValueError(f"{excerpt(value)} is none of {choices}")
+    return str(value)
 
 
 def _violations(frames: Mapping[str, pd.DataFrame], looked: Mapping[str, Any] | None) -> Any:
