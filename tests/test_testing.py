@@ -291,5 +291,5 @@ def test_the_option_reaches_a_worker_and_what_it_wrote_is_listed(tmp_path):
 def test_pytest_finds_the_plugin_by_itself(repository):
     """An installed package needs no line in anybody's conftest.py."""
     declared = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
-    assert declared == {"replaykit": "replaykit.pytest_plugin"}
+    assert declared == {"replaykit.pytest_plugin": "replaykit.pytest_plugin"}
     assert set(pytest_plugin.__all__) >= {"pytest_addoption", "pytest_configure", "pytest_testnodedown"}
