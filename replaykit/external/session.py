@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -82,14 +83,14 @@ class Session:
         self._state._program = self
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._state._program = None
         self._state._log = self._log
         with unguarded():
             try:
-                if kind is None:
-                    if not self._asking:
-                        self._settle()
+                if kind is None and not self._asking:
+                    self._settle()
+                if kind is None or issubclass(kind, Exception):  # whoever interrupts does not want to wait
                     self._child.end(line_of({"id": self._number + 1, "type": "bye"}))
             finally:
                 self._child.kill()
@@ -120,6 +121,16 @@ class Session:
         if "error" in reply:
             raise self._child.failure(f"refused ({excerpt(reply['error'])})", request)
 
+    @contextmanager
+    def _outside(self, event: Event | None = None) -> Iterator[None]:
+        """Let a handler's thread reach the program for the length of the block; errors say at which step."""
+        with unguarded():
+            try:
+                yield
+            except ExternalError as exc:
+                exc.step, exc.event = self._state.step, event
+                raise
+
     # Requests
 
     def _ask(self, kind: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
@@ -146,7 +157,7 @@ class Session:
             It broke.
         """
         what = f"apply of event {excerpt(event.id)} ({event.kind}) at {show_time(self._state.now)}"
-        self._fold("apply", {"event": event_fields(event)}, what)
+        self._fold("apply", {"event": event_fields(event)}, what, event)
 
     def act(self, action: Action) -> list[dict[str, Any]]:
         """Let the program apply an action, as `apply`; return the effects it named."""
@@ -154,8 +165,8 @@ class Session:
         given = {"action": {"kind": action.kind, "fields": json_fields(action.fields)}}
         return list(self._fold("act", given, what).get("effects", ()))
 
-    def _fold(self, kind: str, given: Mapping[str, Any], what: str) -> dict[str, Any]:
-        with unguarded():
+    def _fold(self, kind: str, given: Mapping[str, Any], what: str, event: Event | None = None) -> dict[str, Any]:
+        with self._outside(event):
             self._follow()
             self._known.clear()
             reply = self._ask(kind, {"now": as_time(self._state.now), **given}, what)
@@ -194,7 +205,7 @@ class Session:
         return self._asked("check", "violations", "invariant", names)
 
     def _asked(self, kind: str, part: str, says: str, names: set[str]) -> list[dict[str, Any]]:
-        with unguarded():
+        with self._outside():
             self._follow()
             place = (self._state.now, self._state.step)
             if kind not in self._known or self._known[kind][0] != place:

@@ -91,6 +91,7 @@ def test_what_breaks_the_protocol_is_an_error_that_names_the_request(recording, 
         replayed(recording, bad(left, how, timeout=1.0 if how == "closes_stdin" else 10.0))
 
     assert caught.value.request is not None
+    assert caught.value.step == 1
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def number(request):
 
 
 def unasked(request):
-    say({"id": request["id"], **GOOD.get(request["type"], {})})
-    print("one more thing", flush=True)
+    reply = json.dumps({"id": request["id"], **GOOD.get(request["type"], {})})
+    print(f"{reply}\none more thing", flush=True)
 
 
 def endless(request):
