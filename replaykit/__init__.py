@@ -13,6 +13,7 @@ The story of one event through the house:
             |  engine.py      inputs one by one; handlers write State (state.py, rows.py); projections.py in bulk
             |  ticks.py       rules and invariants at every tick; clock.py lets stretches without events cost nothing
             |  temporal/      SQL rules put off and answered for all ticks at once, where nothing depends on them
+            |  external/      rules that are a program in any language, asked line by line in a process of its own
             |  retracing.py   production's own inputs and ticks in its own order (recorded.py, recorded_ticks.py)
             v
         History               every version of every row, with the step that caused it (history.py); moment.py, blame.py
