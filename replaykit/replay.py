@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from replaykit.recording import Recording
     from replaykit.window import Window
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Replay", "replay", "unjudged"]
 
 _HELD = 100_000  # events held in memory with the result
 
@@ -83,15 +83,32 @@ def replay(
     -----
     Source of the rollback rules: https://duckdb.org/docs/stable/sql/statements/transactions
     """
+    run = unjudged(
+        recording, reconciler, window, ticks=ticks, actions=actions, base=base, params=params, on_error=on_error
+    )
+    _ = run.verdict  # judged now, so that a repr asks nothing and a closed recording takes nothing away
+    if run.plan.events <= _HELD:
+        _ = run.events
+    return run
+
+
+def unjudged(
+    recording: Recording,
+    reconciler: Reconciler | ModuleType,
+    window: Window | None = None,
+    *,
+    ticks: Any = "end",
+    actions: str = "collect",
+    base: Any = "nearest",
+    params: Mapping[str, Any] | None = None,
+    on_error: str = "raise",
+) -> Replay:
+    """Replay as `replay` does, for somebody who asks for no verdict: it is judged when it is first looked at."""
     given = reconciler_of(reconciler)
     twin = given.with_params(**params) if params else given.copy()
     _check_choices(actions=(actions, "collect apply recorded"), on_error=(on_error, "raise undo keep"))
     plan = make_plan(recording, window, base)
-    run = planned(recording, twin, plan, schedule_of(ticks, recording, plan), actions, on_error)
-    _ = run.verdict  # judged now, so that a repr asks nothing and a closed recording takes nothing away
-    if plan.events <= _HELD:
-        _ = run.events
-    return run
+    return planned(recording, twin, plan, schedule_of(ticks, recording, plan), actions, on_error)
 
 
 def _check_choices(**given: tuple[str, str]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from replaykit.comparing.spans import Difference
+    from replaykit.comparing.spans import Difference, Spans
     from replaykit.diff import TablesDiff
     from replaykit.replayed import Replay
     from replaykit.window import Window
@@ -152,7 +152,8 @@ def case_of(
 ) -> Case:
     """Compare two replays of one window."""
     axis = Axis(old, new)
-    found = differences(old, new, axis)
+    sides = spans_of(old, axis, 0), spans_of(new, axis, 1)
+    found = differences(old, new, axis, sides)
     fork = first_fork(old, new)
     return Case(
         name=name,
@@ -161,8 +162,8 @@ def case_of(
         ticks=axis.ticks,
         first=first_of(found[0], old, new, axis) if found else None,
         fork=fork,
-        rules=_rules(old, new, found, axis),
-        kinds=_kind_rows(old, new, found, axis),
+        rules=_rules(old, new, found, sides),
+        kinds=_kind_rows(found, sides),
         actions=_actions(found, axis),
         diff=_diff(old, new) if fork is not None else None,
         violations=breaches(old, new, axis),
@@ -188,11 +189,11 @@ def _diff(old: Replay, new: Replay) -> TablesDiff:
     return found
 
 
-def _rules(old: Replay, new: Replay, found: Sequence[Difference], axis: Axis) -> pd.DataFrame:
+def _rules(old: Replay, new: Replay, found: Sequence[Difference], sides: tuple[Spans, Spans]) -> pd.DataFrame:
     names = dict.fromkeys([*old.reconciler.rules, *new.reconciler.rules])
     rows: dict[str, dict[str, Any]] = {name: dict.fromkeys(_RULES[1:], 0) for name in names}
-    for side, run in enumerate((old, new)):
-        for identity, spans in spans_of(run, axis, side).items():
+    for side, every in enumerate(sides):
+        for identity, spans in every.items():
             rows[identity[0]][("old", "new")[side]] += len(spans)
     for one in found:
         row = rows[one.shown.rule]
@@ -201,12 +202,12 @@ def _rules(old: Replay, new: Replay, found: Sequence[Difference], axis: Axis) ->
     return _rule_rows(rows)
 
 
-def _kind_rows(old: Replay, new: Replay, found: Sequence[Difference], axis: Axis) -> pd.DataFrame:
+def _kind_rows(found: Sequence[Difference], sides: tuple[Spans, Spans]) -> pd.DataFrame:
     import pandas as pd
 
     numbers = {kind: [0, 0] for kind in dict.fromkeys(one.shown.kind for one in found)}
-    for side, run in enumerate((old, new)):
-        for identity, spans in spans_of(run, axis, side).items():
+    for side, every in enumerate(sides):
+        for identity, spans in every.items():
             if identity[1] in numbers:
                 numbers[identity[1]][side] += len(spans)
     return pd.DataFrame([(kind, *both) for kind, both in numbers.items()], columns=["kind", "old", "new"])

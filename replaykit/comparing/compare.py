@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.comparing.changed_rules import changed_rules
 from replaykit.comparing.comparison import Comparison
 from replaykit.comparing.jobs import Job, run_here, sent, unpacked_and_run
-from replaykit.errors import QueryError, excerpt
+from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.progress import Progress
 from replaykit.reconciler import reconciler_of
 from replaykit.recording import Recording, open_recording
@@ -130,7 +130,11 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
     names = [job.name for job in jobs]
     if len(set(names)) == len(names):
         return jobs
-    return [replace(job, name=f"{job.name} {job.window}".strip()) for job in jobs]
+    return [replace(job, name=" ".join(filter(None, [job.name, _span(job.window)]))) for job in jobs]
+
+
+def _span(window: Window | None) -> str:
+    return "" if window is None else " to ".join(show_time(one) for one in window.bounds())
 
 
 def _one_by_one(jobs: list[Job], recordings: Any) -> Iterator[Case]:
@@ -151,6 +155,12 @@ def _one_by_one(jobs: list[Job], recordings: Any) -> Iterator[Case]:
 
 
 def _in_processes(jobs: list[Job], executor: Executor) -> list[Case]:
+    context = getattr(executor, "_mp_context", None)  # of a ProcessPoolExecutor
+    if context is not None and context.get_start_method() == "fork":
+        raise QueryError(
+            "executor= forks this process while DuckDB's threads run in it, which may hang. Start fresh ones: "
+            "ProcessPoolExecutor(mp_context=multiprocessing.get_context('spawn'))."
+        )
     futures = [executor.submit(unpacked_and_run, sent(job)) for job in jobs]
     try:
         return [future.result() for future in futures]

@@ -45,11 +45,11 @@ def run_here(job: Job, recording: Recording) -> Case:
     WindowError
         The window lies outside the recording.
     """
-    from replaykit.replay import replay
+    from replaykit.replay import unjudged
 
     options = {**_defaults(recording), **job.options}
     try:
-        runs = [replay(recording, rules, job.window, **options) for rules in (job.old, job.new)]
+        runs = [unjudged(recording, rules, job.window, **options) for rules in (job.old, job.new)]
     except WindowError:
         raise
     except ReplayKitError as exc:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from replaykit.comparing.axis import Axis
     from replaykit.replayed import Replay
 
-__all__ = ["Difference", "Span", "differences", "spans_of"]
+__all__ = ["Difference", "Span", "Spans", "differences", "spans_of"]
 
 Identity = tuple[str, str, str, int]
 """Rule, kind, the values of the rule's key, and the number among equals of one tick."""
+
+Spans = dict[Identity, list["Span"]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Difference:
         return tuple(n for n in dict.fromkeys([*sides[0], *sides[1]]) if sides[0].get(n) != sides[1].get(n))
 
 
-def spans_of(run: Replay, axis: Axis, side: int) -> dict[Identity, list[Span]]:
+def spans_of(run: Replay, axis: Axis, side: int) -> Spans:
     """Return the spans of a replay by identity, each list in order of ticks."""
     found: dict[Identity, list[Span]] = defaultdict(list)
     for identity, span in _emitted(run, axis, side):
@@ -92,9 +94,12 @@ def _emitted(run: Replay, axis: Axis, side: int) -> Iterator[tuple[Identity, Spa
         yield identity, Span(rule, kind, entity, fields, canonical(fields), first, first + repeats[number - 1], number)
 
 
-def differences(old: Replay, new: Replay, axis: Axis) -> list[Difference]:
-    """Return what differs between the actions of two replays, in order of ticks and of the actions in them."""
-    sides = spans_of(old, axis, 0), spans_of(new, axis, 1)
+def differences(old: Replay, new: Replay, axis: Axis, sides: tuple[Spans, Spans] | None = None) -> list[Difference]:
+    """Return what differs between the actions of two replays, in order of ticks and of the actions in them.
+
+    `sides` are their spans, if somebody has them already.
+    """
+    sides = sides or (spans_of(old, axis, 0), spans_of(new, axis, 1))
     found = [
         one
         for identity in dict.fromkeys([*sides[0], *sides[1]])

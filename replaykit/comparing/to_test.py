@@ -24,11 +24,12 @@ __all__ = ["to_test"]
 
 _TEST = '''"""{title}
 
-Written by replaykit's ``run.to_test()`` from a replay of {events}; the fixture beside it holds the least that shows it.
+Written by replaykit's ``run.to_test()`` from a replay of
+{events}.
+The fixture beside it holds the least that shows it.
 """
 
-import datetime
-from pathlib import Path
+{clock}from pathlib import Path
 
 import replaykit as rk
 from replaykit import testing
@@ -41,11 +42,11 @@ def test_{name}():
         run = rk.replay(
             recording,
             {rules},
-            rk.Window({start!r}, {end!r}),
+            rk.Window("{start}", "{end}"),
             ticks={ticks},
-            actions={actions!r},
+            actions="{actions}",
             base={base},
-            on_error={on_error!r},
+            on_error="{on_error}",
         )
 
     testing.assert_absent(run, {symptom})
@@ -110,6 +111,7 @@ def _text(run: Replay, target: Path, symptom: Symptom, imports: str, rules: str)
     return _TEST.format(
         title=f"{told[:1].upper()}{told[1:]}.",
         events=f"{start} to {end}",
+        clock="import datetime\n" if "datetime." in _code(_ticks(run)) + rules else "",
         imports=imports,
         name=target.stem.removeprefix("test_"),
         told=told,

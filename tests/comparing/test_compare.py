@@ -193,6 +193,11 @@ def test_comparing_nothing_is_an_error(recording):
         rk.compare(recording, shop(), shop(), silent, ticks="1us")
     with pytest.raises(rk.WindowError, match="holds no events"):
         rk.compare(rk.load(events().head(0), time="at", kind="kind", id="id", payload="body"), shop(), shop())
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("fork")) as forks,
+        pytest.raises(rk.QueryError, match="forks this process"),
+    ):
+        rk.compare(recording, shop(), shop(), executor=forks)
     with pytest.raises(rk.QueryError, match="expected a recording"):
         rk.compare(3, shop(), shop())
     with pytest.raises(rk.QueryError, match=r"expected an rk\.Window"):
