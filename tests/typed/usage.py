@@ -71,6 +71,10 @@ def main(folder: Path) -> str:
         saved: Path = run.save(folder / "run.duckdb")
         kept: rk.Replay = rk.open_run(saved, reconciler=jobs, recording=recording)
         assert kept.verdict.status == verdict
+        compared: rk.Comparison = rk.compare(recording, jobs, jobs.without("nudge"), ticks="5s")
+        assert compared[0].rules["rule"].tolist() == ["requeue_lost", "nudge"]
+        assert run.what_if(skip=2).new.after_step < run.after_step
+        assert len(run.ablate("actions").table) == len(run.events)
         assert len(recording.digest) == 64
     return f"{len(kinds)} kinds, {len(run.actions)} actions, {len(difference)} differ, {verdict}"
 
