@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from replaykit.comparing.changed_rules import changed_rules
 from replaykit.display import brief, note_html, show_text, show_value, table_html
 from replaykit.errors import ReplayKitError, show_time
 from replaykit.sql import quote
@@ -55,7 +56,7 @@ class First:
     explained: str
     """Why the one that emitted it did, or why that can't be said."""
     stopped: str
-    """What stopped the other; nothing where both emitted it."""
+    """What stopped the other; where all cells are the same, what the reconcilers differ in. Nothing if not known."""
 
     @property
     def sentence(self) -> str:
@@ -81,10 +82,15 @@ def first_of(difference: Difference, old: Replay, new: Replay, axis: Axis) -> Fi
     """Return a difference with what was behind it."""
     side = 0 if difference.new is None else 1
     span, run = difference.shown, (old, new)[side]
-    cells, explained = _why(run, span)
+    found, explained = _why(run, span)
+    cells = _cells(found, old, new, axis.at(difference.first))
     stopped = ""
     if difference.difference in ("missing", "extra"):
         stopped = _why_not((old, new)[1 - side], span, axis.at(difference.first), ("old", "new")[1 - side])
+    changed = changed_rules(old.reconciler, new.reconciler)
+    if changed and len(cells) and list(map(repr, cells["old"])) == list(map(repr, cells["new"])):
+        told = f"Each cell that {span.rule} read is the same in both; the reconcilers differ in {', '.join(changed)}."
+        stopped = f"{told} {stopped}".rstrip()
     return First(
         difference=difference.difference,
         tick=axis.tick(side, difference.first) or 0,
@@ -94,7 +100,7 @@ def first_of(difference: Difference, old: Replay, new: Replay, axis: Axis) -> Fi
         entity=span.entity,
         fields=dict(span.fields),
         differing=difference.fields,
-        cells=_cells(cells, old, new, axis.at(difference.first)),
+        cells=cells,
         explained=explained,
         stopped=stopped,
     )

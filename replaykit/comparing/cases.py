@@ -113,18 +113,23 @@ class Case:
         return f"differs{when}: {self.changes}"
 
     def __repr__(self) -> str:
-        return brief("Case", f"{show_text(self.name, 60)}: {self.sentence}")
+        return brief("Case", str(self))
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.sentence}"
+        return f"{self.name}: {self.sentence}" if self.name else self.sentence
 
     def _repr_html_(self) -> str:
-        parts = [note_html(str(self), 1_000)]
+        return "\n".join([note_html(str(self), 1_000), self.details_html()])
+
+    def details_html(self) -> str:
+        """Return what is behind the sentence as bounded HTML: the first divergence, and tables of what differs."""
+        parts = []
         if self.first is not None:
             parts.append(self.first._repr_html_())
         if self.fork is not None:
             parts.append(note_html(self.fork.sentence, 1_000))
-        tables = [("Rules", self.rules, ".rules"), ("Actions that differ", self.actions, ".actions"),
+        differing = self.rules[self.rules[_RULES[3:]].any(axis=1)]
+        tables = [("Rules that differ", differing, ".rules"), ("Actions that differ", self.actions, ".actions"),
                   ("Violations", self.violations, ".violations"), ("Outcomes", self.outcomes, ".outcomes")]  # fmt: skip
         parts += [table_html(frame, caption=name, limit=20, more=more) for name, frame, more in tables if len(frame)]
         return "\n".join(parts)

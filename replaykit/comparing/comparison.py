@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +136,7 @@ class Comparison:
             "changed": list(self.changed),
             "cases": [_object(one) for one in self.cases],
         }
-        return json.dumps(found, ensure_ascii=False, indent=indent, default=str)
+        return json.dumps(_plain(found), ensure_ascii=False, indent=indent, default=str, allow_nan=False)
 
     def raise_for_differences(self) -> Comparison:
         """Return this if every case is identical; otherwise raise a VerdictError that says the first difference."""
@@ -189,6 +191,15 @@ def _object(one: Case) -> dict[str, Any]:
         "outcomes": _records(one.outcomes),
         "error": one.error,
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: no NaN, names as text."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ class WhatIf:
 
     def _repr_html_(self) -> str:
         proof = f"Proof: the histories up to step {self.fork:,} have the same digest, {self.prefix[:16]}."
-        return "\n".join([note_html(self.sentence, 1_000), self.case._repr_html_(), note_html(proof)])
+        return "\n".join([note_html(self.sentence, 1_000), self.case.details_html(), note_html(proof)])
 
 
 def what_if(

@@ -100,7 +100,7 @@ def test_a_rule_turned_round_is_named_as_the_one_that_diverges(recording):
     assert found[0].rules.set_index("rule").loc["remind", ["missing", "extra", "changed"]].sum() == 0
     assert (first.rule, first.difference, first.entity) == ("ship", "extra", "o4")
     assert ["orders", "o4", "status", "placed", "placed"] in first.cells.iloc[:, :5].to_numpy().tolist()
-    assert first.stopped.startswith("The old replay did not: ship: ")
+    assert "the reconcilers differ in rule ship rewritten. The old replay did not: ship: " in first.stopped
     assert "in rule ship: " in found.sentence
 
 
