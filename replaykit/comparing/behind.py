@@ -88,7 +88,8 @@ def first_of(difference: Difference, old: Replay, new: Replay, axis: Axis) -> Fi
     if difference.difference in ("missing", "extra"):
         stopped = _why_not((old, new)[1 - side], span, axis.at(difference.first), ("old", "new")[1 - side])
     changed = changed_rules(old.reconciler, new.reconciler)
-    if changed and len(cells) and list(map(repr, cells["old"])) == list(map(repr, cells["new"])):
+    both = span.rule in old.reconciler.rules and span.rule in new.reconciler.rules
+    if both and changed and len(cells) and list(map(repr, cells["old"])) == list(map(repr, cells["new"])):
         told = f"Each cell that {span.rule} read is the same in both; the reconcilers differ in {', '.join(changed)}."
         stopped = f"{told} {stopped}".rstrip()
     return First(
