@@ -14,9 +14,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 NUMBERS = pytest.StashKey[list[str]]()
 
 # derandomize: a red build must be red again when it is repeated; --hypothesis-profile=search looks for new examples.
-settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+# thorough tries all of the same: tests whose examples are slow otherwise try some of them, see samples.py.
+for profile in ("repeatable", "thorough"):
+    settings.register_profile(
+        profile, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    )
 settings.register_profile("search", deadline=None, max_examples=1_000)
 settings.load_profile("repeatable")
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import BASES, COLUMNS, KEYS, ODD, STEPS, WRITES, lives_of, replayed, same
+from samples import some
 
 import replaykit as rk
 
@@ -23,7 +24,7 @@ def walked(lives, table, column, step):
     return {life: found[life] for life in lives.images[step][table]}
 
 
-@settings(max_examples=15)
+@settings(max_examples=some(15))
 @given(writes=WRITES, base=BASES, step=st.integers(0, STEPS), where=st.sampled_from(["jobs", ODD]))
 def test_blame_is_a_walk_over_every_write(writes, base, step, where):
     """Rows changed several times in a step, there and back, gone and back, under any name and with any value."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import BASES, COLUMNS, ODD, STEPS, T0, WRITES, Lives, cells, lives_of, recording, replayed, same, text
+from samples import some
 
 import replaykit as rk
 from replaykit import connection
@@ -44,7 +45,7 @@ def walked(lives, first, last, tables):
     return [row for _, row in sorted(found, key=lambda one: one[0])]
 
 
-@settings(max_examples=12)
+@settings(max_examples=some(12))
 @given(
     writes=WRITES, base=BASES, steps=st.tuples(st.integers(0, STEPS), st.integers(0, STEPS)).map(sorted),
     tables=st.sampled_from([None, ["jobs"], [ODD], [ODD, "jobs"], ["none"], []]),

@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import some
 
 from replaykit.diff import Diff, diff
 from replaykit.display import is_empty
 
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=some(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 texts = st.one_of(st.none(), st.sampled_from(["", "a", "A", "é", "0", "null"]))
 floats = st.one_of(st.none(), st.sampled_from([0.0, -0.0, 1.0, 1.5, 1e300, float("nan"), float("inf")]))

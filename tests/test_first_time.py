@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lives import BASES, COLUMNS, ODD, STEPS, T0, WRITES, lives_of, recording, replayed
+from samples import some
 
 import replaykit as rk
 from replaykit import when_ways
@@ -72,7 +73,7 @@ def intervals(found):
     return [(a, None if pd.isna(b) else b) for a, b in zip(frame["from_step"], frame["to_step"], strict=True)]
 
 
-@settings(max_examples=20)
+@settings(max_examples=some(20))
 @given(writes=WRITES, base=BASES, query=st.sampled_from(sorted(QUERIES)))
 def test_first_and_when_are_what_asking_after_every_step_gives(writes, base, query):
     """Rows changed several times in a step, gone and back in one, joined with themselves and others; both ways."""
@@ -94,7 +95,7 @@ def test_first_and_when_are_what_asking_after_every_step_gives(writes, base, que
         assert first.rows.equals(run.at(step=first.step).sql(query, parameters(query)))
 
 
-@settings(max_examples=12)
+@settings(max_examples=some(12))
 @given(writes=WRITES, base=BASES, query=st.sampled_from(sorted(ALONG)))
 @example(writes=[[]] * STEPS, base=(), query="SELECT * FROM jobs")
 def test_both_ways_give_the_same(writes, base, query):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import BASES, COLUMNS, KEYS, STEPS, WRITES, Lives, cells, lives_of, recording, replayed, same, text
+from samples import some
 
 import replaykit as rk
 from replaykit.churn import churn
@@ -47,7 +48,7 @@ def walked(lives, first, last):
     return undone, [(table, *found) for table, found in numbers.items()]
 
 
-@settings(max_examples=25)
+@settings(max_examples=some(25))
 @given(writes=WRITES, base=BASES, span=SPANS)
 def test_a_gross_diff_is_a_walk_over_every_write(writes, base, span):
     """Rows that come and go, go and come back, and cells that change there and back, under any name."""
@@ -61,7 +62,7 @@ def test_a_gross_diff_is_a_walk_over_every_write(writes, base, span):
     assert len(found) == len(found.changes)
 
 
-@settings(max_examples=25)
+@settings(max_examples=some(25))
 @given(writes=WRITES, base=BASES, span=SPANS, turned=st.booleans(), options=st.sampled_from(
     [{}, {"ignore": ["status", "f"]}, {"json": ["v"]}, {"key": KEYS}, {"tolerance": {"n": 1}}]
 ))  # fmt: skip

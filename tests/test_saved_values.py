@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import some
 from saved import typed
 
 import replaykit as rk
@@ -65,7 +66,7 @@ def frames(draw):
     return frame
 
 
-@settings(max_examples=40)
+@settings(max_examples=some(40))
 @given(frames())
 def test_any_frame_comes_back_with_its_types(frame):
     """Whatever a column is called and holds."""

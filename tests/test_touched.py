@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import BASES, COLUMNS, STEPS, T0, WRITES, Lives, cells, lives_of, replayed, same, text
+from samples import some
 
 import replaykit as rk
 from replaykit.churn import churn
@@ -51,7 +52,7 @@ def walked(lives, asked):
     return [row for _, row in sorted(found, key=lambda one: one[0])]
 
 
-@settings(max_examples=25)
+@settings(max_examples=some(25))
 @given(writes=WRITES, base=BASES, step=st.integers(1, STEPS))
 def test_touched_is_a_walk_over_every_write(writes, base, step):
     """Rows changed several times in a step, gone and back, under any name; and the next write of each cell."""

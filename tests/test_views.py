@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import BASES, COLUMNS, ODD, STEPS, T0, WRITES, Lives, cells, lives_of, recording, replayed, same, text
+from samples import some
 
 import replaykit as rk
 from replaykit import views
@@ -52,7 +53,7 @@ def like(rows):
     return [tuple(None if same(cell, float("nan")) else cell for cell in row) for row in rows]
 
 
-@settings(max_examples=8)
+@settings(max_examples=some(8))
 @given(writes=WRITES, base=BASES, step=st.integers(0, STEPS), page=st.tuples(st.integers(0, 4), st.integers(0, 4)))
 def test_a_table_as_of_a_step_is_the_difference_of_two_images(writes, base, step, page):
     """With the rows the step deleted where they were, page by page the same, and each helper counting the same rows."""
@@ -79,7 +80,7 @@ def test_a_table_as_of_a_step_is_the_difference_of_two_images(writes, base, step
             assert entity_place(run, table, key, step=step) == places.get(key)
 
 
-@settings(max_examples=4)
+@settings(max_examples=some(4))
 @given(writes=WRITES)
 def test_touched_rows_are_those_a_step_wrote(writes):
     """A row put back as it was, or that came and went, was written as well."""
@@ -152,7 +153,7 @@ def test_rules_without_tables_have_no_table_to_touch():
 # ---- what the window changed
 
 
-@settings(max_examples=8)
+@settings(max_examples=some(8))
 @given(writes=WRITES, base=BASES, start=st.integers(1, STEPS))
 def test_net_changes_are_the_difference_of_the_ends_and_gross_ones_are_churn(writes, base, start):
     """Cell by cell, in all tables and in one."""
@@ -292,7 +293,7 @@ def episodes_of(run, frame, interval):
 SHOWN = ["kind", "entity", "opened_at", "last_at", "closed_at", "ticks"]
 
 
-@settings(max_examples=9)
+@settings(max_examples=some(9))
 @given(events=EVENTS, seconds=st.sampled_from([5, 60, 700]))
 def test_episodes_are_those_of_every_emission_unfolded(events, seconds):
     """Also where two rules ask for the same, one of them longer, and over stretches that were skipped."""
@@ -463,7 +464,7 @@ FILTERS = {
 MINUTES = st.none() | st.tuples(st.integers(0, 19), st.integers(1, 21)).filter(lambda one: one[0] < one[1])
 
 
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 @given(
     minutes=MINUTES, limit=st.none() | st.integers(0, 70), offset=st.integers(0, 70),
     minute=st.none() | st.integers(-1, 21), event=st.none() | st.integers(0, 60), **FILTERS,
@@ -604,7 +605,7 @@ CHOICES = st.builds(
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@settings(max_examples=25)
+@settings(max_examples=some(25))
 @given(choice=CHOICES)
 def test_an_expression_gives_what_calling_the_view_gives(view, choice):
     """With any text in any control; what the call refuses, the expression refuses with the same words."""

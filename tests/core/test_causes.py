@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plant import Plant
 from plant import reconciler as plant_rules
+from samples import some
 
 from replaykit import engine
 from replaykit.declarations import Action, Table
@@ -53,7 +54,7 @@ def rules():
     return found
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=some(20), deadline=None)
 @given(EVENTS, st.booleans())
 def test_in_a_closed_loop_each_action_is_applied_by_one_step_in_order(events, walked):
     """Whether stretches are skipped or walked: kind, tick and entity are those of the action named."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from samples import some
 
 from replaykit.interrupt import interruptible
 
@@ -121,7 +122,7 @@ print(json.dumps({{"interrupted": interrupted, "slowest": max(latencies, default
 """
 
 
-@pytest.mark.parametrize(("work", "times"), [("mixed", 100), ("long", 4), ("projection", 3)])
+@pytest.mark.parametrize(("work", "times"), [("mixed", some(100)), ("long", 4), ("projection", 3)])
 def test_everything_is_as_before_after_interrupts_at_random_moments(work, times, tmp_path):
     """Handlers, state.sql, rules in Python and SQL, a join of many minutes: same file, tables, threads, collector."""
     path = tmp_path / "recording.duckdb"

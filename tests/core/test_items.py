@@ -10,6 +10,7 @@ import pytest
 from building import T0, after, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import some
 
 from replaykit import engine
 from replaykit.declarations import Action, Table
@@ -96,7 +97,7 @@ def reference(events, rules, ticks, *, closed):
     return found
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=some(20), deadline=None)
 @given(EVENTS, RULES, st.booleans())
 def test_actions_come_item_by_item_as_in_a_plain_loop(events, rules, closed):
     """Rules with the same items take turns, others run one after another; also where ticks are skipped over."""

@@ -11,6 +11,7 @@ import pytest
 from building import T0, after, loaded, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import some
 
 from replaykit import projections
 from replaykit.declarations import Table
@@ -92,7 +93,7 @@ def moments(run):
     return [run.at(step=step)["jobs"].to_csv() for step in range(run.after_step + 1)]
 
 
-@settings(max_examples=12)
+@settings(max_examples=some(12))
 @given(events=EVENTS, names=st.permutations(sorted(FOLDS)), left=st.integers(1, 6), based=st.booleans())
 def test_projections_equal_handlers_in_both_paths(events, names, left, based):
     """Partial columns, NULLs set, defaults, deletes and re-inserts, several rows of a step, a base that holds rows."""

@@ -12,6 +12,7 @@ import pytest
 from building import after, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import some
 
 from replaykit import folding
 from replaykit.declarations import Table
@@ -255,7 +256,7 @@ def in_order(events):
     return sorted(events, key=lambda event: event[0])
 
 
-@settings(max_examples=20)
+@settings(max_examples=some(20))
 @given(
     events=EVENTS.map(in_order), on_error=st.sampled_from(["undo", "keep"]),
     ticks=st.sampled_from(["end", "event", "3s"]), based=st.booleans(), flush=st.sampled_from([1, 5, 200_000]),
@@ -286,7 +287,7 @@ def test_state_and_history_equal_a_model_and_a_sqlite_peer(events, on_error, tic
     assert image(versions) == [(step, *row) for step, row in model.log if len(row) > 2] == logged
 
 
-@settings(max_examples=8)
+@settings(max_examples=some(8))
 @given(events=EVENTS.map(in_order), seed=st.integers(0, 2**32))
 def test_every_way_of_naming_a_moment_gives_the_same_state(events, seed):
     """By step, by time, by event; and each version's interval says where it stands."""

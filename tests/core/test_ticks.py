@@ -12,6 +12,7 @@ import pytest
 from building import T0, after, loaded, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import some
 
 from replaykit import engine
 from replaykit.declarations import Action, Table
@@ -398,7 +399,7 @@ RULE = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=20)
+@settings(max_examples=some(20))
 @given(events=EVENTS, rules=st.lists(RULE, min_size=3, max_size=10), step=st.sampled_from(["5s", "1s", "1.7s"]))
 def test_skipping_stretches_equals_walking_them_for_rules_in_python(events, rules, step):
     """The same actions at the same ticks, however a rule uses the clock."""
@@ -439,7 +440,7 @@ SQL = [
 ]
 
 
-@settings(max_examples=6)
+@settings(max_examples=some(6))
 @given(
     events=EVENTS,
     chosen=st.sets(st.integers(0, len(SQL) - 1), min_size=6, max_size=10),
@@ -471,7 +472,7 @@ def test_calendar_months_in_sql_are_not_taken_for_a_fixed_length():
     assert skipping == walking
 
 
-@settings(max_examples=15)
+@settings(max_examples=some(15))
 @given(events=EVENTS, limit=st.sampled_from([0, 7, 20, 60]), apply=st.booleans(), sql=st.booleans())
 def test_ticks_equal_a_loop_in_plain_python(events, limit, apply, sql):
     """Open and closed loop, against a dict and two for loops."""
@@ -544,7 +545,7 @@ def test_a_closed_loop_costs_nothing_where_no_rule_acts():
 
 
 @given(events=EVENTS, limit=st.sampled_from([0, 7, 20]), cut=st.integers(1, 39))
-@settings(max_examples=6)
+@settings(max_examples=some(6))
 def test_adjacent_windows_compose(events, limit, cut):
     """The second begins in the state the first ended in, and together they emit what one window does."""
     reconciler = jobs(patience=timedelta(seconds=limit))

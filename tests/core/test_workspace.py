@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import some
 
 from replaykit import answers, connection, temp_tables
 from replaykit.asking import Asker
@@ -148,7 +149,7 @@ def _shown(value):
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 @given(batches=st.lists(st.tuples(st.lists(ALL, max_size=6), st.booleans()), min_size=2, max_size=8))
 def test_rowid_order_is_insertion_order_after_any_writes(batches):
     """Updates in place, deleted and inserted again at the end, in small and large batches, undone, through SQL."""
@@ -356,7 +357,7 @@ class Oracle:
         return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
 
-@settings(max_examples=60)
+@settings(max_examples=some(60))
 @given(
     chosen=st.lists(queries(), min_size=3, max_size=6, unique=True),
     batches=st.lists(st.tuples(st.lists(ALL, max_size=3), st.booleans()), min_size=3, max_size=8),

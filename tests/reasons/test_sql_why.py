@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import some
 from sql_scenes import JOBS, TABLES, after, asked, given_by, replayed, still, town
 
 import replaykit as rk
@@ -177,7 +178,7 @@ def rows_of(state):
     ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=some(40))
 @given(state=STATES, source=st.sampled_from(SOURCES), conditions=st.lists(st.sampled_from(CONDITIONS), max_size=3))
 def test_the_rows_of_the_cells_are_enough_for_the_row(state, source, conditions):
     """The rule on a state of these rows alone gives it again."""
@@ -190,7 +191,7 @@ def test_the_rows_of_the_cells_are_enough_for_the_row(state, source, conditions)
         assert fields in given_by(rule, left)
 
 
-@settings(max_examples=25)
+@settings(max_examples=some(25))
 @given(
     state=STATES, at=st.sampled_from(["j.n", "j.status", "count(*)"]), having=st.sampled_from(["count(*) > 1", "TRUE"])
 )

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import some
 from sql_scenes import JOBS, T0, TABLES, after, asked, given_by, replayed, still, town
 
 import replaykit as rk
@@ -302,7 +303,7 @@ def puts(state):
     return [(1, "jobs", {"id": f"j{n}", **job}) for n, job in enumerate(state)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=some(40))
 @given(state=STATE, atoms=st.lists(st.sampled_from(sorted(ATOMS)), min_size=1, max_size=4, unique=True))
 def test_the_first_condition_that_fails_in_plain_python_is_the_one_that_is_told(state, atoms):
     """And what it needs takes the rule past it."""
@@ -329,7 +330,7 @@ PARTNERS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=40)
+@settings(max_examples=some(40))
 @given(
     state=STATE,
     alive=st.lists(st.sampled_from([True, False, None]), max_size=3),
@@ -368,7 +369,7 @@ CLOCKS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=25)
+@settings(max_examples=some(25))
 @given(
     seen=st.lists(st.sampled_from([None, -30, 0, 7, 10, 20, 33, 58]), min_size=1, max_size=3),
     condition=st.sampled_from(CLOCKS),

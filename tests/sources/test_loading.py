@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import some
 
 import replaykit as rk
 
@@ -228,7 +229,7 @@ def test_strict_raises_instead_of_rejecting(tmp_path: Path) -> None:
 CELLS = st.sampled_from([DAY, "x", "", "2026-03-26 08:00:01", '{"a":1}', "1,2", '"', "\n", "\r\n", "é", "NULL", '""'])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=8), kind=st.sampled_from(["csv", "raw", "jsonl", "frame"]))
 def test_every_row_is_loaded_or_rejected(rows: list[tuple[str, str]], kind: str, tmp_path: Path) -> None:
     """Nothing is lost quietly, whatever the rows hold; raw text is not even well-formed CSV."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruled import T0, after, how, plant, same_in_all, written
+from samples import some
 
 import replaykit as rk
 
@@ -120,7 +121,7 @@ def rules_of(draw):
     return list(dict.fromkeys(draw(RULES)))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(events=EVENTS, rules=rules_of(), ticks=st.sampled_from(["5s", "1s", "event", "3.7s"]))
 def test_every_way_says_what_asking_at_every_tick_says(events, rules, ticks):
     """Actions with their order inside a tick, violations from opening to closing, messages, counts."""
