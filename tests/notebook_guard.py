@@ -2,7 +2,8 @@
 
 nbval skips a cell that was never run (``execution_count`` null, as output strippers leave it), compares no PNG and
 no widget view, and ignores what a tag tells it to ignore. So a committed notebook is checked twice: `complaints`
-reads it, `untouched_by_mutation` changes an output in every cell and sees whether nbval notices.
+reads it, `untouched_by_mutation` changes an output in every cell and sees whether nbval notices. Running it takes long,
+so `hidden_by_comparison` asks of every cell what nbval's comparison says to the change, and runs nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
+from nbval.plugin import IPyNbCell, get_sanitize_patterns, nocolors
 
 SIZE_LIMIT = 1_000_000
 SECRETS = {
@@ -150,11 +153,25 @@ def failing_cells(path: Path, sanitize: Path) -> set[int]:
     return {int(str(case.get("name")).removeprefix("Cell ")) for case in cases if case.find("failure") is not None}
 
 
-def untouched_by_mutation(path: Path, sanitize: Path, room: Path) -> tuple[set[int], set[int]]:
+def hidden_by_comparison(notebook: Cell, sanitize: Path) -> set[int]:
+    """Return the cells of which nbval's comparison finds nothing different once an output is changed; none is run."""
+    twin, numbers = mutated(notebook)
+    ignored = ("metadata", "traceback", "prompt_number", "output_type", "name", "execution_count", *NOT_COMPARED)
+    rules = dict(get_sanitize_patterns(sanitize.read_text()))
+    asked = SimpleNamespace(parent=SimpleNamespace(sanitize_patterns=rules, skip_compare=ignored), colors=nocolors)
+    asked.sanitize = lambda text: IPyNbCell.sanitize(asked, text)
+    asked.format_output_compare = lambda *_: None
+    pairs = list(zip(code_cells(notebook), code_cells(twin), strict=True))
+    return {n for n in numbers if IPyNbCell.compare_outputs(asked, pairs[n][0].outputs, pairs[n][1].outputs)}
+
+
+def untouched_by_mutation(
+    path: Path, sanitize: Path, room: Path, first: int | None = None
+) -> tuple[set[int], set[int]]:
     """Change one output in every cell of a copy; return the cells nbval missed, and those it rejected unchanged.
 
     The copy lies in a folder of the same name beside links to the original's neighbours, so that relative paths in the
-    notebook lead to the same files.
+    notebook lead to the same files. It ends with the ``first`` so many cells whose output was changed, where given.
     """
     home = room / path.parent.name
     home.mkdir(parents=True)
@@ -164,7 +181,10 @@ def untouched_by_mutation(path: Path, sanitize: Path, room: Path) -> tuple[set[i
     for beside in path.parent.iterdir():
         if beside.is_file() and beside.suffix != ".ipynb":
             shutil.copy(beside, home)
-    twin, expected = mutated(nbformat.read(path, as_version=4))
+    twin, numbers = mutated(nbformat.read(path, as_version=4))
+    expected = set(sorted(numbers)[:first])
+    kept = code_cells(twin)[: max(expected) + 1]
+    twin.cells = [cell for cell in twin.cells if cell.cell_type != "code" or cell in kept]
     nbformat.write(twin, home / path.name)
     failing = failing_cells(home / path.name, sanitize)
     return expected - failing, failing - expected
