@@ -1,5 +1,6 @@
 # make lab     investigate in JupyterLab         PORT=8888  BROWSER=none (no browser is opened)
-# make test    every check, pytest last          PYTEST_ARGS="-k diff" narrows pytest
+# make test    every check, pytest last          PYTEST_ARGS="-k diff" narrows pytest; of examples that are slow some
+#                                                are tried, and all with PYTEST_ARGS=--hypothesis-profile=thorough
 # make bench   the benchmark table               BENCH_ARGS="--quick"
 # make notebooks / make lock                     for maintainers: run the notebooks again, pin again
 #

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NUMBERS = pytest.StashKey[list[str]]()
+LONGEST = ["test_explorer_by_hand.py", "test_benchmarks.py", "test_notebooks_guard.py", "test_gastown_trace.py"]
 
 # derandomize: a red build must be red again when it is repeated; --hypothesis-profile=search looks for new examples.
 # thorough tries all of the same: tests whose examples are slow otherwise try some of them, see samples.py.
@@ -44,6 +45,12 @@ def sample_data() -> Path:
 def numbers(pytestconfig: pytest.Config) -> list[str]:
     """Return the list of lines that are printed when everything has run, for what was measured on the way."""
     return pytestconfig.stash.setdefault(NUMBERS, [])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: one that began last would keep a processor waiting for another."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
