@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from replaykit.rollback import read_only
 from replaykit.rows import Row, plain
 from replaykit.sql import check_query, quote
 from replaykit.storage import arrow_column, arrow_type, in_batches, load_table, storage_type
-from replaykit.tables import frame_of
+from replaykit.tables import frame_of, quietly
 from replaykit.versions import closings
 
 if TYPE_CHECKING:
@@ -152,9 +151,8 @@ class History:
 
     def arrow(self, query: str) -> pa.Table:
         """Run one query of our own and return its rows as Arrow."""
-        with self._lock, warnings.catch_warnings():
-            # A relation would not copy the rows once more, as the warning says, but plan its query twice.
-            warnings.filterwarnings("ignore", message="Arrow output")
+        # A relation would not copy the rows once more, as the warning says, but plan its query twice.
+        with self._lock, quietly("Arrow output"):
             return self._connection.cursor().execute(query).to_arrow_table()
 
     @contextmanager

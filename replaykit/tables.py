@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["LazyTables", "frame_of"]
+__all__ = ["LazyTables", "frame_of", "quietly"]
+
+_FILTERS = threading.RLock()
 
 
 class LazyTables(Mapping[str, "pd.DataFrame"]):
@@ -40,14 +44,21 @@ class LazyTables(Mapping[str, "pd.DataFrame"]):
         return f"LazyTables({', '.join(self._names)})"
 
 
+@contextmanager
+def quietly(message: str) -> Iterator[None]:
+    """Leave out a warning. One thread at a time: the filters are the whole process's, and each puts back what it saw."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=message)
+        yield
+
+
 def frame_of(cursor: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Return what a cursor has fetched, without DuckDB's warning about zoned times, and whole sums as whole numbers."""
     types = [str(column[1]) for column in cursor.description or []]
     if not any("TIME ZONE" in type for type in types):
         frame = cursor.df()
     else:
-        with warnings.catch_warnings():  # DuckDB calls pandas in a way pandas 4 will change, only for zoned times
-            warnings.filterwarnings("ignore", message=".*inplace keyword.*")
+        with quietly(".*inplace keyword.*"):  # DuckDB calls pandas in a way pandas 4 will change, only for zoned times
             frame = cursor.df()
     for place, type in enumerate(types):
         if type == "HUGEINT":  # a sum of whole numbers would come as float64

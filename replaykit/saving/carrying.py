@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from replaykit.sql import quote
+from replaykit.tables import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,6 +66,5 @@ def carry(
 
 
 def _quietly(read: Callable[[str], Any], query: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Arrow output")
+    with quietly("Arrow output"):
         return read(query)
