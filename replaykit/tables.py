@@ -46,7 +46,7 @@ class LazyTables(Mapping[str, "pd.DataFrame"]):
 
 @contextmanager
 def quietly(message: str) -> Iterator[None]:
-    """Leave out a warning. One thread at a time: the filters are the whole process's, and each puts back what it saw."""
+    """Leave out a warning; one thread at a time, since the filters are the process's, and each puts back what it saw."""
     with _FILTERS, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=message)
         yield
