@@ -17,6 +17,10 @@ GRID = """grid => { const rows = [...grid.querySelectorAll('tbody tr')], box = g
     glyphs: [...(rows[0]?.cells ?? [])].map(cell => cell.classList.contains('rk-glyph')),
     seen: at ? at.top >= box.top - 1 && at.bottom <= box.bottom + 1 : null,
     rows: rows.map(row => [...row.cells].map(cell => cell.textContent)) }; }"""
+# How many rows the table on the screen has, and all that may still change of it: cells, and which row is chosen.
+STANDS = """root => { const grids = [...root.querySelectorAll('.replaykit-grid')].filter(one => one.offsetHeight);
+  const rows = [...(grids[0]?.querySelectorAll('tbody tr') ?? [])];
+  return [rows.length, rows.map(row => row.className + row.textContent).join()]; }"""
 # Where Tab stands: its name as a screen reader would say it, and whether a ring shows it.
 STOP = """() => { const one = document.activeElement, inside = one.closest('.replaykit-explorer') !== null;
   const label = one.getAttribute('aria-labelledby'), style = getComputedStyle(one);
@@ -128,15 +132,15 @@ class Hand:
         tab = self.root.get_by_role("tab", name=re.compile(rf"^{view}( \(.*\))?$"))
         tab.click()
         self.expect(tab).to_have_attribute("aria-selected", "true")
-        before, found, rows = None, {}, -1
+        before, found, rows = None, [0, ""], -1
         for _ in range(150):
-            if before == found and len((found or {"rows": ()})["rows"]) == rows:
-                return found
+            if before == found and found[0] == rows:
+                return self.table()
             self.page.wait_for_timeout(80)  # the table comes after its caption
             if told := re.search(r": (?:rows ([\d,]+) to )?([\d,]+) (?:row|of)", self.caption(view)):
                 first, last = (int(one.replace(",", "")) for one in told.groups(default="1"))
                 rows = last - first + 1
-            before, found = found, self.table()
+            before, found = found, self.root.evaluate(STANDS)
         return pytest.fail(f"the table of {view} is not what its caption says: {self.caption(view)}")
 
     def caption(self, view):
