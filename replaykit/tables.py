@@ -46,7 +46,7 @@ class LazyTables(Mapping[str, "pd.DataFrame"]):
 
 @contextmanager
 def quietly(message: str) -> Iterator[None]:
-    """Leave out a warning; one thread at a time, since the filters are the process's, and each puts back what it saw."""
+    """Leave out a warning; one thread at a time, since the process has one list of filters, which each puts back."""
     with _FILTERS, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=message)
         yield
