@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from replaykit.sql import quote
 from replaykit.window import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from replaykit.recording import Recording
 
@@ -45,8 +46,9 @@ class OtherInputs:
 def altered(recording: Recording, inputs: OtherInputs, mark: int = 0) -> tuple[Recording, int]:
     """Return a private recording like another, with other events, and the position in it that `mark` has there.
 
-    An event that is added, or whose time is edited, comes behind the last one that is not later. Positions are given
-    anew where an event is added or moved, and are as they were otherwise. What is masked stays so.
+    An event that is added, or whose time is edited, comes behind the last one that is not later; in a recording that is
+    ordered by a sequence an edit moves nothing. Positions are given anew where an event is added or moved, and are as
+    they were otherwise. What is masked stays so.
     """
     with drafted(None) as draft:
         connection = draft.connection
@@ -54,7 +56,7 @@ def altered(recording: Recording, inputs: OtherInputs, mark: int = 0) -> tuple[R
         _copy(connection, recording)
         for position, values in inputs.edits.items():
             _update(connection, position, values)
-        moved = [position for position, values in inputs.edits.items() if "occurred_at" in values]
+        moved = _moved(connection, inputs) if recording._meta["order"] == "time" else []
         if moved or inputs.adds:
             mark = _order_anew(connection, moved, inputs, mark)
         elif inputs.skipped:
@@ -62,6 +64,15 @@ def altered(recording: Recording, inputs: OtherInputs, mark: int = 0) -> tuple[R
         connection.execute("DETACH source")
         path, folder = draft.publish()
     return open_private(path, folder), mark  # type: ignore[arg-type]
+
+
+def _moved(connection: duckdb.DuckDBPyConnection, inputs: OtherInputs) -> list[int]:
+    """Return the positions of events whose time is another than it was."""
+    found = connection.execute(
+        "SELECT position FROM events JOIN source.events AS before USING (position) "
+        "WHERE events.occurred_at <> before.occurred_at ORDER BY position"
+    ).fetchall()
+    return [position for (position,) in found if position in inputs.edits]
 
 
 def placed(recording: Recording, values: Mapping[str, Any], *, what: str) -> dict[str, Any]:
@@ -85,14 +96,27 @@ def placed(recording: Recording, values: Mapping[str, Any], *, what: str) -> dic
                 f"{what} has {excerpt(given)}; the columns of an event are "
                 f"{[one for one in columns if one != 'position']}."
             )
-        found[name] = plain(
-            parse_time(value, what=what, span=recording.span) if name == "occurred_at" else _text(value)
-        )
+        found[name] = _stored(recording, name, value, what)
     return found
 
 
+def _stored(recording: Recording, name: str, value: Any, what: str) -> Any:
+    if name == "occurred_at" and value is not None:
+        return parse_time(value, what=what, span=recording.span)
+    try:
+        return plain(_text(value))
+    except TypeError as exc:
+        raise QueryError(f"{what} gives {name!r} the value {excerpt(value)}: {exc}.") from exc
+
+
 def _text(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+    return json.dumps(value, ensure_ascii=False, default=_nested) if isinstance(value, (Mapping, list)) else value
+
+
+def _nested(value: Any) -> Any:
+    """Return what JSON has no form for as results show it."""
+    shown = plain(value)
+    return shown if isinstance(shown, (str, int, float, bool, type(None))) else str(shown)
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:

@@ -168,7 +168,8 @@ class _Search:
     def __init__(
         self, sizes: Sequence[int], test: Callable[[Sequence[int]], bool], budget: int | None, progress: Progress | None
     ) -> None:
-        if budget is not None and budget < 1:
+        given: object = budget
+        if given is not None and (not isinstance(given, int) or given < 1):
             raise QueryError(f"budget={excerpt(budget)}: expected a number of tests from 1, or None.")
         self.spans, self.size = _spans(sizes), sum(sizes)
         self.best = list(range(self.size))

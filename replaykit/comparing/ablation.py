@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replaykit.comparing.other_inputs import positions_of
-from replaykit.comparing.outcomes import outcome_of
+from replaykit.comparing.outcomes import number_of, outcome_of
 from replaykit.display import brief, count, note_html, show_text, table_html
-from replaykit.errors import QueryError, ReplayKitError, excerpt, show_time
+from replaykit.errors import QueryError, ReplayKitError, show_time
 from replaykit.narrowing import LeftOut, narrowed
 from replaykit.progress import Progress
 from replaykit.replaying import planned
@@ -117,14 +117,14 @@ def _tried(run: Replay, function: Callable[[Any], Any], name: str, position: int
         other = _number(function, without(run, LeftOut(events=frozenset({position}))), name)
     except ReplayKitError as exc:
         return None, None, str(exc)
-    return other, round(other - value, 9), ""
+    return other, other - value, ""
 
 
 def _number(function: Callable[[Any], Any], run: Replay, name: str) -> float:
-    found = function(run)
-    if not isinstance(found, (int, float)):
-        raise QueryError(f"outcome {name!r} gave {excerpt(found)}; expected a number.")
-    return float(found)
+    found = number_of(name, function, run)
+    if found is None:
+        raise QueryError(f"Outcome {name!r} is not known of this replay; choose one that is, or replay with actions=.")
+    return found
 
 
 def _ranked(found: list[tuple[Any, ...]]) -> pd.DataFrame:

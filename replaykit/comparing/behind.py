@@ -83,7 +83,7 @@ def first_of(difference: Difference, old: Replay, new: Replay, axis: Axis) -> Fi
     side = 0 if difference.new is None else 1
     span, run = difference.shown, (old, new)[side]
     found, explained = _why(run, span)
-    cells = _cells(found, old, new, axis.at(difference.first))
+    cells = _cells(found, (old, new), [axis.step(side, difference.first) for side in (0, 1)])
     stopped = ""
     if difference.difference in ("missing", "extra"):
         stopped = _why_not((old, new)[1 - side], span, axis.at(difference.first), ("old", "new")[1 - side])
@@ -94,7 +94,7 @@ def first_of(difference: Difference, old: Replay, new: Replay, axis: Axis) -> Fi
         stopped = f"{told} {stopped}".rstrip()
     return First(
         difference=difference.difference,
-        tick=axis.tick(side, difference.first) or 0,
+        tick=axis.tick(side, difference.first),
         at=axis.at(difference.first),
         rule=span.rule,
         kind=span.kind,
@@ -129,10 +129,10 @@ def _why_not(run: Replay, span: Span, at: datetime, side: str) -> str:
         return f"What stopped the {side} replay can't be told: {exc}"
 
 
-def _cells(cells: tuple[Cell, ...], old: Replay, new: Replay, at: datetime) -> pd.DataFrame:
+def _cells(cells: tuple[Cell, ...], runs: tuple[Replay, Replay], steps: list[int]) -> pd.DataFrame:
     import pandas as pd
 
-    values = [_values(run, cells[:_CELLS], at) for run in (old, new)]
+    values = [_values(run, cells[:_CELLS], step) for run, step in zip(runs, steps, strict=True)]
     rows = []
     for number, cell in enumerate(cells[:_CELLS]):
         set_by = cell.blame
@@ -144,10 +144,8 @@ def _cells(cells: tuple[Cell, ...], old: Replay, new: Replay, at: datetime) -> p
     return frame.astype({"step": "Int64", "since": "datetime64[us]"})
 
 
-def _values(run: Replay, cells: tuple[Cell, ...], at: datetime) -> list[Any]:
-    """Return what these cells held when the rules of a tick saw them; None for a row that was not there."""
-    before = run.metrics[run.metrics["at"] <= at]
-    step = int(before["step"].iloc[-1]) if len(before) else 0
+def _values(run: Replay, cells: tuple[Cell, ...], step: int) -> list[Any]:
+    """Return what these cells held after a step; None for a row that was not there."""
     found: list[Any] = []
     for cell in cells:
         if cell.table not in run.history.keys or cell.column not in run.history.columns(cell.table):

@@ -24,7 +24,7 @@ def breaches(old: Replay, new: Replay, axis: Axis) -> pd.DataFrame:
     """Return one row for each episode that only one replay has, or that lasted otherwise; in order of opening.
 
     ``change`` is ``gained`` (only the new one has it), ``lost``, or ``changed`` (opened or closed at another tick, or
-    with other details). Episodes of one invariant and entity belong together where their ticks overlap.
+    with other details when it was opened). Episodes of one invariant and entity belong together where ticks overlap.
     """
     import pandas as pd
 
@@ -43,7 +43,7 @@ def _episodes(run: Replay, axis: Axis, side: int) -> Mapping[tuple[str, str], li
     found: dict[tuple[str, str], list[Episode]] = defaultdict(list)
     rows: list[Episode] = run.violations.to_dict("records")  # type: ignore[assignment]
     for row in rows:
-        places = axis.place(side, row["opened_tick"]), axis.place(side, row["last_tick"])
+        places = axis.place(side, row["opened_tick"]), axis.last(side, row["last_tick"], 0)
         found[row["invariant"], row["entity"]].append({**row, "first": places[0], "last": places[1]})
     return found
 

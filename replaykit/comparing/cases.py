@@ -15,6 +15,7 @@ from replaykit.comparing.spans import differences, spans_of
 from replaykit.comparing.states import StateFork, first_fork
 from replaykit.display import brief, count, note_html, show_text, table_html
 from replaykit.errors import show_time
+from replaykit.fingerprint import frame_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ __all__ = ["Case", "case_of", "failed_case"]
 
 _OTHERWISE = {"changed": "with other fields", "other rule": "by another rule", "reordered": "in another order"}
 _RULES = ["rule", "old", "new", "missing", "extra", "changed", "other rule", "reordered", "ticks"]
+_KINDS = ["kind", "old", "new", "ticks"]
 _ACTIONS = [
     "difference", "tick", "at", "ticks", "rule", "kind", "entity", "fields", "old_action", "new_action", "old", "new",
 ]  # fmt: skip
@@ -55,7 +57,8 @@ class Case:
     """One row per rule that either has: ``rule``, ``old`` and ``new`` (actions; one that stands over neighbouring ticks
     is one), ``missing``, ``extra``, ``changed``, ``other rule``, ``reordered`` (differences), ``ticks`` (with one)."""
     kinds: pd.DataFrame
-    """One row per kind of action with a difference, in order of the first: ``kind``, ``old`` and ``new`` (actions)."""
+    """One row per kind of action with a difference, in order of the first: ``kind``, ``old`` and ``new`` (actions), and
+    ``ticks`` (at how many more it was emitted)."""
     actions: pd.DataFrame
     """One row per difference, in order: ``difference``, ``tick`` and ``at`` of the first tick, ``ticks`` (how many in
     a row), ``rule``, ``kind``, ``entity``, ``fields`` (that differ), ``old_action`` and ``new_action`` (numbers in
@@ -66,19 +69,15 @@ class Case:
     """One row per episode gained, lost or changed; see `replaykit.comparing.breaches`."""
     outcomes: pd.DataFrame
     """One row per outcome number: ``outcome``, ``old``, ``new``, ``difference``."""
+    beside: tuple[str, ...] = ()
+    """What else differs: ``effects`` of applied actions, or ``problems`` (who raised what, and how often)."""
     error: str = ""
     """Why it could not be compared: a replay raised. Nothing else is known then."""
 
     @property
     def identical(self) -> bool:
-        """Whether actions, states after every step, violations and problems are the same."""
-        same = not (self.error or len(self.actions) or len(self.violations) or self.fork is not None)
-        return same and not self._other_problems
-
-    @property
-    def _other_problems(self) -> bool:
-        found = self.outcomes.loc[self.outcomes["outcome"] == "problems", "difference"]
-        return bool((found != 0).any())
+        """Whether actions, states at all times, violations, effects and problems are the same."""
+        return not (self.error or len(self.actions) or len(self.violations) or self.fork is not None or self.beside)
 
     @property
     def at(self) -> datetime | None:
@@ -98,7 +97,7 @@ class Case:
             parts.append(f"{count(len(self.diff), 'row')} {'differ' if len(self.diff) > 1 else 'differs'} at the end")
         elif self.fork is not None:
             parts.append("states differ on the way, not at the end")
-        return ", ".join(parts) or ("other problems" if self._other_problems else "nothing")
+        return ", ".join([*parts, *(f"other {one}" for one in self.beside)]) or "nothing"
 
     @property
     def sentence(self) -> str:
@@ -138,12 +137,13 @@ class Case:
 def _kinds(actions: pd.DataFrame, kinds: pd.DataFrame) -> list[str]:
     """Return for each kind of action how many more or fewer there are, and how many are otherwise."""
     parts = []
-    for kind, old, new in kinds.itertuples(index=False):
+    for kind, old, new, ticks in kinds.itertuples(index=False):
         found = actions.loc[actions["kind"] == kind, "difference"].value_counts()
         name = show_text(str(kind), 60)
-        parts += [f"{abs(new - old):,} {'more' if new > old else 'fewer'} {name}"] if new != old else []
-        other = int(found.get("extra", 0)) + int(found.get("missing", 0)) - abs(new - old)
-        parts += [f"{other:,} {name} at other ticks"] if other > 0 else []
+        more = new - old if (new - old) * ticks > 0 else 0  # a gap makes two of one, though there are fewer
+        parts += [f"{abs(more):,} {'more' if more > 0 else 'fewer'} {name}"] if more else []
+        other = int(found.get("extra", 0)) + int(found.get("missing", 0)) - abs(more)
+        parts += [f"{other:,} {name} at other ticks or for others"] if other > 0 else []
         parts += [f"{int(found[one]):,} {name} {what}" for one, what in _OTHERWISE.items() if one in found]
     return parts
 
@@ -173,6 +173,7 @@ def case_of(
         diff=_diff(old, new) if fork is not None else None,
         violations=breaches(old, new, axis),
         outcomes=_outcomes(*(outcomes_of(run, outcomes or {}) for run in (old, new))),
+        beside=_beside(old, new),
     )
 
 
@@ -181,10 +182,19 @@ def failed_case(name: str, window: Window, error: str) -> Case:
     import pandas as pd
 
     return Case(
-        name, window, 0, 0, None, None, _rule_rows({}), pd.DataFrame(columns=["kind", "old", "new"]),
+        name, window, 0, 0, None, None, _rule_rows({}), pd.DataFrame(columns=_KINDS),
         pd.DataFrame(columns=_ACTIONS), None,
-        pd.DataFrame(columns=BREACHES), _outcomes({}, {}), error,
+        pd.DataFrame(columns=BREACHES), _outcomes({}, {}), (), error,
     )  # fmt: skip
+
+
+def _beside(old: Replay, new: Replay) -> tuple[str, ...]:
+    """Return which tables differ that are neither actions, states nor violations; steps and ticks are not compared."""
+    found = []
+    for name, leave_out in (("effects", ("step", "tick")), ("problems", ("step", "position"))):
+        digests = {frame_digest(getattr(run, name), leave_out=leave_out) for run in (old, new)}
+        found += [name] if len(digests) > 1 else []
+    return tuple(found)
 
 
 def _diff(old: Replay, new: Replay) -> TablesDiff:
@@ -215,7 +225,11 @@ def _kind_rows(found: Sequence[Difference], sides: tuple[Spans, Spans]) -> pd.Da
         for identity, spans in every.items():
             if identity[1] in numbers:
                 numbers[identity[1]][side] += len(spans)
-    return pd.DataFrame([(kind, *both) for kind, both in numbers.items()], columns=["kind", "old", "new"])
+    ticks = dict.fromkeys(numbers, 0)
+    for one in found:
+        sign = {"extra": 1, "missing": -1}.get(one.difference, 0)
+        ticks[one.shown.kind] += sign * (one.last - one.first + 1)
+    return pd.DataFrame([(kind, *both, ticks[kind]) for kind, both in numbers.items()], columns=_KINDS)
 
 
 def _rule_rows(rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.comparing.changed_rules import changed_rules
 from replaykit.comparing.comparison import Comparison
 from replaykit.comparing.jobs import Job, run_here, sent, unpacked_and_run
+from replaykit.comparing.outcomes import checked_outcomes
 from replaykit.errors import QueryError, excerpt, show_time
 from replaykit.progress import Progress
 from replaykit.reconciler import reconciler_of
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from replaykit.reconciler import Reconciler
 
 __all__ = ["compare"]
+
+_OPTIONS = ("ticks", "actions", "base", "params", "on_error")
 
 Recordings = "Recording | str | Path | Sequence[Recording | str | Path] | Mapping[str, Recording | str | Path]"
 
@@ -42,7 +45,7 @@ def compare(
     """Replay recordings with two reconcilers, and say where what they do differs.
 
     Actions are aligned by rule, kind and key, not by row number; an action that stands over neighbouring ticks is one.
-    States are compared after every step, violations as episodes.
+    States are compared at all times, violations as episodes.
 
     Parameters
     ----------
@@ -73,8 +76,9 @@ def compare(
         A window lies outside a recording.
     """
     sides = reconciler_of(old), reconciler_of(new)
+    _check(sides, executor, options)
     jobs = [
-        Job(name, path, one, sides[0].copy(), sides[1].copy(), options, outcomes or {})
+        Job(name, path, one, sides[0].copy(), sides[1].copy(), options, checked_outcomes(outcomes or {}))
         for name, path in _named(recordings)
         for one in _windows(window)
     ]
@@ -83,6 +87,17 @@ def compare(
     jobs = _told_apart(jobs)
     cases = _in_processes(jobs, executor) if executor is not None else _one_by_one(jobs, recordings)
     return Comparison(tuple(cases), _told(sides[0]), _told(sides[1]), changed_rules(*sides))
+
+
+def _check(sides: tuple[Reconciler, Reconciler], executor: Any, options: Mapping[str, Any]) -> None:
+    """Raise for what would be an error of every case."""
+    unknown = [name for name in options if name not in _OPTIONS]
+    if unknown:
+        raise QueryError(f"compare() takes no {unknown[0]}=; its options are {list(_OPTIONS)}.")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise QueryError(f"executor={excerpt(executor)}: expected a concurrent.futures.Executor.")
+    for side in sides:
+        side.with_params(**(options.get("params") or {}))
 
 
 def _told(reconciler: Reconciler) -> str:

@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from replaykit.display import brief, count, note_html, show_text, table_html
+from replaykit.display import brief, count, is_empty, note_html, show_text, table_html
 from replaykit.errors import QueryError, VerdictError, excerpt, show_time
 
 if TYPE_CHECKING:
@@ -194,15 +195,20 @@ def _object(one: Case) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: no NaN, names as text."""
+    """Return a value as JSON can hold it: no NaN, times in full, bytes as hexadecimal, names as text."""
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if is_empty(value) or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).hex()
+    if isinstance(value, datetime):
+        return show_time(value)
+    return value.item() if type(value).__module__ == "numpy" else value
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame's rows with None for missing values and ISO times."""
-    found: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso", default_handler=str))
-    return found
+    """Return a frame's rows."""
+    return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]

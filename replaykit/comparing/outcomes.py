@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import QueryError, excerpt
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from replaykit.replayed import Replay
 
-__all__ = ["OUTCOMES", "Outcome", "outcome_of", "outcomes_of"]
+__all__ = ["OUTCOMES", "checked_outcomes", "number_of", "outcome_of", "outcomes_of"]
 
-Outcome = "Callable[[Replay], float | None]"
+_COLUMNS = ("name", "start", "end", "events", "ticks", "identical", "at", "rule", "changes", "error")
 
 
 def actions(run: Replay) -> float:
@@ -82,6 +86,41 @@ def outcome_of(outcome: Any) -> tuple[str, Callable[[Any], Any]]:
     )
 
 
-def outcomes_of(run: Replay, further: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+def number_of(name: str, function: Callable[[Any], Any], run: Replay) -> float | None:
+    """Return an outcome of a replay; None where there is none.
+
+    Raises
+    ------
+    QueryError
+        The function raised, or gave something that is no number.
+    """
+    try:
+        found = function(run)
+    except Exception as exc:
+        raise QueryError(f"Outcome {name!r} raised {type(exc).__name__}: {excerpt(str(exc))}.") from exc
+    if found is None:
+        return None
+    if not isinstance(found, (Real, Decimal)) or not math.isfinite(found):
+        raise QueryError(f"Outcome {name!r} gave {excerpt(found)}; expected a number, or None where there is none.")
+    return float(found)
+
+
+def checked_outcomes(further: Any) -> dict[str, Callable[[Any], Any]]:
+    """Return further outcomes by name.
+
+    Raises
+    ------
+    QueryError
+        They are no dict of functions, or one has the name of an outcome that is there already, or of a column.
+    """
+    if not isinstance(further, Mapping) or not all(map(callable, further.values())):
+        raise QueryError(f"outcomes={excerpt(further)}: expected a dict of names to functions of a replay.")
+    taken = next((name for name in further if name in OUTCOMES or name in _COLUMNS), None)
+    if taken is not None:
+        raise QueryError(f"outcomes has {taken!r}, which is a column of the table already; choose another name.")
+    return {str(name): function for name, function in further.items()}
+
+
+def outcomes_of(run: Replay, further: Mapping[str, Callable[[Any], Any]]) -> dict[str, float | None]:
     """Return every outcome number of a replay by name: those that are there, then further ones."""
-    return {name: function(run) for name, function in {**OUTCOMES, **further}.items()}
+    return {name: number_of(name, function, run) for name, function in {**OUTCOMES, **further}.items()}

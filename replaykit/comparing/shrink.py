@@ -63,8 +63,10 @@ class Shrunk:
             for log, (name, text) in _VALUES.items()
             if self.found.groups.get(log)
         ]
-        known = pd.concat(values) if values else pd.DataFrame({"position": [], "values": [], "input": []})
-        joined = steps.merge(known.astype({"position": "Int64"}), on=["input", "position"], how="left")
+        if not values:
+            return steps.assign(values=None).drop(columns="position").reset_index(drop=True)
+        known = pd.concat(values).astype({"position": "Int64"})
+        joined = steps.astype({"position": "Int64"}).merge(known, on=["input", "position"], how="left")
         return joined.drop(columns="position").sort_values("step", ignore_index=True)
 
     @property

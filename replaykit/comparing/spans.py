@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from replaykit.results import entity_of
 from replaykit.sameness import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from replaykit.comparing.axis import Axis
     from replaykit.replayed import Replay
@@ -64,7 +66,7 @@ class Difference:
         """The fields that differ, where both emitted it."""
         if self.old is None or self.new is None:
             return ()
-        sides = [{name: canonical(value) for name, value in one.fields.items()} for one in (self.old, self.new)]
+        sides = [{name: canonical(_exact(value)) for name, value in one.fields.items()} for one in (self.old, self.new)]
         return tuple(n for n in dict.fromkeys([*sides[0], *sides[1]]) if sides[0].get(n) != sides[1].get(n))
 
 
@@ -91,7 +93,8 @@ def _emitted(run: Replay, axis: Axis, side: int) -> Iterator[tuple[Identity, Spa
         seen[tick, same] += 1
         entity = entity_of(part for part in key if part not in (None, ""))
         first = axis.place(side, tick)
-        yield identity, Span(rule, kind, entity, fields, canonical(fields), first, first + repeats[number - 1], number)
+        last = axis.last(side, tick, repeats[number - 1])
+        yield identity, Span(rule, kind, entity, fields, canonical(_exact(fields)), first, last, number)
 
 
 def differences(old: Replay, new: Replay, axis: Axis, sides: tuple[Spans, Spans] | None = None) -> list[Difference]:
@@ -105,7 +108,7 @@ def differences(old: Replay, new: Replay, axis: Axis, sides: tuple[Spans, Spans]
         for identity in dict.fromkeys([*sides[0], *sides[1]])
         for one in _of_identity(sides[0].get(identity, []), sides[1].get(identity, []))
     ]
-    found = _other_rules(found) if found else list(_reordered(old, new, axis))
+    found = [*_other_rules(found), *_reordered(old, new, axis)]
     return sorted(found, key=lambda one: (one.first, one.shown.number, one.last, one.difference))
 
 
@@ -151,6 +154,8 @@ def _other_rules(found: list[Difference]) -> list[Difference]:
         if one.difference == "extra" and twins:
             taken.add(twin := twins.pop(0))
             joined[number] = Difference("other rule", one.first, one.last, found[twin].old, one.new)
+            if found[twin].shown.rule == one.shown.rule:  # its key is another, which is no difference of what it does
+                taken.add(number)
     return [one for number, one in enumerate(joined) if number not in taken]
 
 
@@ -171,3 +176,14 @@ def _by_place(run: Replay, axis: Axis, side: int) -> dict[int, list[Span]]:
     for _, span in _emitted(run, axis, side):
         found[span.first].append(span)
     return found
+
+
+def _exact(value: Any) -> Any:
+    """Return a value in which a Decimal is text of all its digits; as JSON it would be a fraction."""
+    if isinstance(value, Mapping):
+        return {name: _exact(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_exact(inner) for inner in value]
+    if isinstance(value, Decimal) and value.is_finite():
+        return int(value) if value == value.to_integral_value() else str(value.normalize())
+    return value

@@ -12,6 +12,8 @@ from replaykit.errors import show_time
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import pyarrow as pa
 
@@ -34,7 +36,7 @@ class StateFork:
     input: str
     """What the step applied, in words."""
     tables: tuple[str, ...]
-    """The tables that differ after that instant."""
+    """The tables that differ after that instant; if none of their rows does, those that changed otherwise."""
     rows: int
     """How many of their rows do."""
     cells: pd.DataFrame
@@ -44,8 +46,9 @@ class StateFork:
     def sentence(self) -> str:
         """The finding in one sentence."""
         tables = ", ".join(self.tables)
-        found = f"{count(self.rows, 'row')} of {tables}" if self.rows else "what was changed on the way"
-        return f"the states differ from {show_time(self.at)} on ({self.input}): {found}"
+        found = f"{count(self.rows, 'row')} of {tables}" if self.rows else f"columns or changes of {tables}"
+        since = "the base on" if self.at is None else f"{show_time(self.at)} on ({self.input})"
+        return f"the states differ from {since}: {found}"
 
 
 def first_fork(old: Replay, new: Replay) -> StateFork | None:
@@ -54,7 +57,7 @@ def first_fork(old: Replay, new: Replay) -> StateFork | None:
     Times are compared and not steps: where inputs or applied actions differ, the same change is another step.
     """
     forks = [
-        fork
+        (*fork, table)
         for table in sorted({*old.history.tables, *new.history.tables})
         if (fork := _fork_of(old.history, new.history, table)) is not None
     ]
@@ -66,12 +69,11 @@ Fork = tuple[datetime, int, int]
 
 
 def _fork_of(old: History, new: History, table: str) -> Fork | None:
-    """Return the first change in which the histories of a table differ."""
-    if table not in old.keys or table not in new.keys:
-        return (datetime.min, 0, 0)  # noqa: DTZ901 - naive UTC
-    mine, theirs = _versions(old, table), _versions(new, table)
-    if mine.schema != theirs.schema:
-        return (datetime.min, 0, 0)  # noqa: DTZ901 - naive UTC
+    """Return the first change in which the histories of a table differ; one that lacks it has it empty."""
+    columns = {
+        name: type for one in (old, new) if table in one.keys for name, type in sorted(one.columns(table).items())
+    }
+    mine, theirs = (_versions(one, table, columns, _alike(old, new, table)) for one in (old, new))
     bare = [one.drop_columns(["valid_from", "valid_to"]) for one in (mine, theirs)]
     if bare[0].equals(bare[1]):
         return None
@@ -84,17 +86,37 @@ def _fork_of(old: History, new: History, table: str) -> Fork | None:
     return min([*forks, *_ends_before(theirs.slice(0, first), mine.slice(0, first))], default=None)
 
 
-def _versions(history: History, table: str) -> pa.Table:
-    # As text a fraction is the same to the last bit, and one that is no number equals itself.
-    listed = [
-        f"CAST(v.{quote(name)} AS VARCHAR) AS c{number}" if type in _FRACTIONS else f"v.{quote(name)} AS c{number}"
-        for number, (name, type) in enumerate(history.columns(table).items())
-    ]
-    return history.arrow(
-        f"SELECT v.born, f.applied_at AS since, t.applied_at AS until, v.valid_from, v.valid_to, {', '.join(listed)} "
-        f"FROM history.{quote(table)} v LEFT JOIN steps f ON f.step = v.valid_from "
-        "LEFT JOIN steps t ON t.step = v.valid_to ORDER BY v.change"
+def _alike(old: History, new: History, table: str) -> bool:
+    """Return whether both hold the same columns of the same types."""
+    return table in old.keys and table in new.keys and dict(old.columns(table)) == dict(new.columns(table))
+
+
+def _versions(history: History, table: str, columns: Mapping[str, str], alike: bool) -> pa.Table:
+    """Return the versions that some moment shows, in order of change, with the times between which they stood."""
+    if table not in history.keys:
+        nothing = ", ".join(f"NULL::VARCHAR AS {quote('c ' + name)}" for name in columns)
+        return history.arrow(
+            "SELECT NULL::TIMESTAMP AS since, NULL::TIMESTAMP AS until, NULL::BIGINT AS valid_from, "
+            f"NULL::BIGINT AS valid_to, {nothing} LIMIT 0"
+        )
+    own = history.columns(table)
+    listed = ", ".join(
+        f"{_read(name, type, alike) if name in own else 'NULL::VARCHAR'} AS {quote('c ' + name)}"
+        for name, type in columns.items()
     )
+    return history.arrow(
+        f"SELECT f.applied_at AS since, t.applied_at AS until, v.valid_from, v.valid_to, {listed} "
+        f"FROM history.{quote(table)} v LEFT JOIN steps f ON f.step = v.valid_from LEFT JOIN steps t ON "
+        "t.step = v.valid_to WHERE v.valid_to IS NULL OR v.valid_to > v.valid_from ORDER BY v.change"
+    )
+
+
+def _read(name: str, type: str, alike: bool) -> str:
+    """Return how a column is read; a fraction as text is the same to the last bit, and no number equals itself."""
+    column = f"v.{quote(name)}"
+    if type.upper() in _FRACTIONS:
+        return f"CAST({column} + 0 AS VARCHAR)"  # -0.0 + 0 is 0.0
+    return column if alike else f"CAST({column} AS VARCHAR)"
 
 
 def _first_unequal(one: pa.Table, other: pa.Table) -> int:
@@ -130,7 +152,7 @@ def _ends_before(new: pa.Table, old: pa.Table) -> list[Fork]:
     return [min((until, side, step) for side, (until, step) in enumerate(pair) if until is not None) for pair in pairs]
 
 
-def _told(old: Replay, new: Replay, at: datetime, side: int, step: int) -> StateFork:
+def _told(old: Replay, new: Replay, at: datetime, side: int, step: int, table: str) -> StateFork:
     import replaykit
 
     run = (new, old)[side]
@@ -141,7 +163,7 @@ def _told(old: Replay, new: Replay, at: datetime, side: int, step: int) -> State
         at=at if named else None,
         step=step,
         input=cause_text(*named[0]) if named else "the base",
-        tables=tuple(name for name in found if len(found[name])),
+        tables=tuple(name for name in found if len(found[name])) or (table,),
         rows=len(found),
         cells=found.to_frame().head(50).reset_index(drop=True),
     )

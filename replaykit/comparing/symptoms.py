@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from replaykit.replayed import Replay
 
-__all__ = ["Symptom", "symptom_of"]
+__all__ = ["Symptom", "holds", "symptom_of"]
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,30 @@ def symptom_of(run: Replay, shows: Any = None) -> Symptom | Callable[[Any], bool
             )
         shows = run.violations.iloc[0]
     symptom: Any = shows if callable(shows) else _of_row(shows)
-    if not symptom(run):
+    if not holds(symptom, run):
         told = getattr(symptom, "sentence", getattr(symptom, "__name__", "the given function"))
         raise QueryError(f"This replay does not show what is looked for ({told}), so there is nothing to keep.")
     return symptom  # type: ignore[no-any-return]
 
 
+def holds(symptom: Callable[[Any], Any], run: Replay) -> bool:
+    """Return what a symptom says of a replay.
+
+    Raises
+    ------
+    QueryError
+        It said neither yes nor no.
+    """
+    try:
+        return bool(symptom(run))
+    except ValueError as exc:
+        raise QueryError(f"What to look for has to be true or false of a replay, but it raised: {exc}.") from exc
+
+
 def _of_row(row: Any) -> Symptom:
-    if hasattr(row, "columns") and len(row) == 1:
+    if hasattr(row, "columns"):
+        if len(row) != 1:
+            raise QueryError(f"shows= has {len(row)} rows; give one of them, as in run.violations.iloc[0].")
         row = row.iloc[0]
     if isinstance(row, Mapping) or hasattr(row, "to_dict"):
         given = dict(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import json
 import re
@@ -70,30 +71,34 @@ def to_test(
     symptom = symptom_of(run, shows)
     if not isinstance(symptom, Symptom):
         raise QueryError("to_test() writes down what to look for, so shows= has to be a row of violations or actions.")
-    imports, rules = _named(run, reconciler)
-    small = run if run.plan.altered else shrink(run, symptom, budget=budget).run
     data = target.with_suffix(".json")
+    there = next((one for one in (target, data) if one.exists()), None)
+    if there is not None:
+        raise QueryError(f"{str(there)!r} exists and is not overwritten; choose another name, or remove it first.")
+    imports, rules, found = _named(run, reconciler)
+    small = run if run.plan.altered else shrink(run, symptom, budget=budget).run
     write_fixture(small, data)
-    _check_shows(small, data, symptom)
+    _check_shows(small, found, data, symptom)
     target.write_text(_text(run, target, symptom, imports, rules), encoding="utf-8")
     return target
 
 
-def _check_shows(small: Replay, data: Path, symptom: Symptom) -> None:
+def _check_shows(small: Replay, rules: Reconciler, data: Path, symptom: Symptom) -> None:
     """Replay the fixture as the test will; a test that could not fail is worse than none."""
     import replaykit
 
     with fixture(data) as recording:
         base: Any = "empty" if small.plan.base.name == "empty" else recording.snapshot(0)
         again = replaykit.replay(
-            recording, small.reconciler, small.window, ticks=_ticks(small), actions=small.settings["actions"],
+            recording, rules, small.window, ticks=_ticks(small), actions=small.settings["actions"],
             base=base, on_error=small.settings["on_error"],
         )  # fmt: skip
     if not symptom(again):
         data.unlink()
         raise QueryError(
-            f"The fixture alone does not show that {symptom.sentence}, so no test was written. What the replay rests "
-            "on beside its recording (files, a program) can't be put into one."
+            f"The fixture and the rules that the test would import do not show that {symptom.sentence}, so no test "
+            "was written. What a replay rests on beside its recording (files, a program, what a function closes over) "
+            "can't be put into one."
         )
 
 
@@ -109,12 +114,12 @@ def _text(run: Replay, target: Path, symptom: Symptom, imports: str, rules: str)
     if symptom.what == "action":
         fields = {"rule": symptom.name, "kind": symptom.kind, "entity": symptom.entity}
     return _TEST.format(
-        title=f"{told[:1].upper()}{told[1:]}.",
+        title=_prose(f"{told[:1].upper()}{told[1:]}."),
         events=f"{start} to {end}",
         clock="import datetime\n" if "datetime." in _code(_ticks(run)) + rules else "",
         imports=imports,
         name=target.stem.removeprefix("test_"),
-        told=told,
+        told=_prose(told),
         rules=rules,
         start=start,
         end=end,
@@ -126,18 +131,43 @@ def _text(run: Replay, target: Path, symptom: Symptom, imports: str, rules: str)
     )
 
 
+def _prose(text: str) -> str:
+    """Return text as it may stand in a docstring."""
+    return text.replace("\\", "/").replace('"', "'")
+
+
 def _code(value: Any) -> str:
     return repr(value) if isinstance(value, dt.timedelta) else json.dumps(value)
 
 
-def _named(run: Replay, given: str | None) -> tuple[str, str]:
-    """Return the line that imports the reconciler, and the expression that gives it with the run's parameters."""
+def _named(run: Replay, given: str | None) -> tuple[str, str, Reconciler]:
+    """Return the line that imports the reconciler, the expression that gives it with the run's parameters, and it."""
     module, name, found = _place(run, given)
     rules = name
-    other = {one: value for one, value in run.reconciler.params.items() if found.params.get(one) != value}
+    other = {one: value for one, value in run.reconciler.params.items() if _differs(found.params.get(one), value)}
     if other:
-        rules += f".with_params({', '.join(f'{one}={value!r}' for one, value in other.items())})"
-    return f"from {module} import {name}", rules
+        rules += f".with_params({', '.join(f'{one}={_param(one, value)}' for one, value in other.items())})"
+    return f"from {module} import {name}", rules, found.with_params(**other)
+
+
+def _differs(one: Any, other: Any) -> bool:
+    return type(one) is not type(other) or repr(one) != repr(other)
+
+
+def _param(name: str, value: Any) -> str:
+    """Return a parameter's value as code."""
+    if isinstance(value, (dt.datetime, dt.date, dt.timedelta)) and type(value).__module__ == "datetime":
+        return repr(value)
+    try:
+        same = repr(ast.literal_eval(repr(value))) == repr(value)
+    except (ValueError, SyntaxError):
+        same = False
+    if not same:
+        raise QueryError(
+            f"Parameter {name} = {excerpt(value)} can't be written as code; put the reconciler with it into a module "
+            "and name that: reconciler='package.module:name'."
+        )
+    return repr(value)
 
 
 def _place(run: Replay, given: str | None) -> tuple[str, str, Reconciler]:
@@ -154,7 +184,7 @@ def _place(run: Replay, given: str | None) -> tuple[str, str, Reconciler]:
         module, _, name = given.partition(":")
         try:
             return module, name, reconciler_of(getattr(importlib.import_module(module), name))
-        except (ImportError, AttributeError) as exc:
+        except (ImportError, AttributeError, ValueError) as exc:
             raise QueryError(f"reconciler={given!r}: {exc}; expected 'module:name' of the reconciler.") from exc
     for name, module_of in sorted(sys.modules.items()):
         if name == "__main__" or module_of is None:
@@ -169,9 +199,12 @@ def _place(run: Replay, given: str | None) -> tuple[str, str, Reconciler]:
 
 
 def _same(one: Reconciler, other: Reconciler) -> bool:
-    """Return whether two reconcilers are the same rules, parameters aside."""
+    """Return whether two reconcilers are the same rules, parameters aside: the same functions, not only their text."""
     twins = one.copy(), other.copy()
     for twin in twins:
         twin.params = {}
         twin.tables = {name: type(table)(table.key) for name, table in twin.tables.items()}
-    return twins[0].digest() == twins[1].digest()
+    functions = [[*map(id, twin.handlers.values()), *map(id, twin.appliers.values())] for twin in twins]
+    for mine, twin in zip(functions, twins, strict=True):
+        mine += [id(declared.function) for declared in twin.declared()]
+    return twins[0].digest() == twins[1].digest() and functions[0] == functions[1]

@@ -135,7 +135,7 @@ def _fork(run: Replay, new: Replay, inputs: OtherInputs, changed: Sequence[str])
             f"SELECT min(step) - 1 FROM steps WHERE input = 'event' AND {ranges('position', touched)}"
         )[0]
         forks.append(int(first))
-    timed = (values for values in (*inputs.adds, *inputs.edits.values()) if "occurred_at" in values)
+    timed = [values for values in (*inputs.adds, *inputs.edits.values()) if "occurred_at" in values]
     forks += [_behind(run, values["occurred_at"]) for values in timed]
     fork = min(forks)
     # Parameters may have told handlers something before the window.

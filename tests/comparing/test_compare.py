@@ -6,6 +6,7 @@ import json
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 from multiprocessing import get_context
 
 import pytest
@@ -233,3 +234,120 @@ def test_a_comparison_is_a_small_value(recording):
     assert all(len(repr(one)) < 200 and "\n" not in repr(one) for one in (found, *found, found[0].first))
     assert "<b>" not in found._repr_html_()
     assert len(found._repr_html_()) < 100_000
+
+
+def table(columns, rows, **options):
+    """Return rules that write some rows of a table at each event, and emit what `emit` gives at each tick."""
+    made = rk.Reconciler("t", {"t": rk.Table("id", {"id": "VARCHAR", **columns})})
+
+    @made.apply("placed", "paid", "shipped")
+    def written(state, event):
+        for row in rows(event):
+            state["t"].upsert(row)
+
+    for name, function in options.items():
+        made.rule(name, key="id")(lambda state, now, function=function: function(state, now))
+    return made
+
+
+def emits(*fields):
+    """Return a rule that emits these at each tick."""
+    return lambda state, now: iter([rk.Action("x", **one) for one in fields])
+
+
+def test_columns_are_compared_by_name_and_values_to_the_last_digit(recording):
+    """Not by place; a fraction that is no number equals itself."""
+    amounts = {"a": "BIGINT", "b": "BIGINT"}
+    one = table(amounts, lambda event: [{"id": event.id, "a": 1, "b": -1}])
+    swapped = table(dict(reversed(amounts.items())), lambda event: [{"id": event.id, "a": -1, "b": 1}])
+    turned = table(dict(reversed(amounts.items())), lambda event: [{"id": event.id, "b": -1, "a": 1}])
+    renamed = table({"a": "BIGINT", "c": "BIGINT"}, lambda event: [{"id": event.id, "a": 1, "c": -1}])
+    more = table(amounts, lambda event: [{"id": event.id, "a": 1, "b": -1}])
+    more.tables["empty"] = rk.Table("id", id="VARCHAR")
+    nothing = [table({"a": type}, lambda event: [{"id": event.id, "a": float("nan")}]) for type in ("double", "DOUBLE")]
+    exact = [Decimal("12345678901234567.01"), Decimal("12345678901234567.03")]
+    acts = [table({}, lambda event: [], act=emits({"id": "a", "amount": amount})) for amount in exact]
+
+    assert not rk.compare(recording, one, swapped).identical
+    assert not rk.compare(recording, one, renamed).identical
+    assert rk.compare(recording, one, turned).identical
+    assert rk.compare(recording, one, more).identical
+    assert rk.compare(recording, nothing[0], nothing[0]).identical
+    assert not rk.compare(recording, *acts).identical
+
+
+def test_a_row_that_no_moment_shows_is_no_difference(recording):
+    """Written and taken away within one step."""
+    plain = table({}, lambda event: [{"id": event.id}])
+    busy = table({}, lambda event: [{"id": event.id}])
+
+    @busy.apply("placed", "paid", "shipped")
+    def written(state, event):
+        state["t"].upsert({"id": "tmp"})
+        state["t"].delete("tmp")
+        state["t"].upsert({"id": event.id})
+
+    assert rk.compare(recording, plain, busy).identical
+
+
+def test_effects_and_problems_are_compared_too(recording):
+    """Though neither actions nor states differ."""
+
+    def mails(to):
+        made = table({}, lambda event: [], act=emits({"id": "a"}))
+        made.act("x")(lambda state, action: rk.Action("mail", to=to))
+        return made
+
+    def raises(error):
+        def wrong(state, now):
+            raise error
+
+        return table({}, lambda event: [], wrong=wrong)
+
+    effects = rk.compare(recording, mails("bob"), mails("eve"), ticks="event", actions="apply")
+    problems = rk.compare(recording, raises(KeyError("a")), raises(ValueError("a")), ticks="event", on_error="undo")
+
+    assert effects[0].beside == ("effects",)
+    assert effects[0].changes == "other effects"
+    assert problems[0].beside == ("problems",)
+    assert not effects.identical
+    assert not problems.identical
+
+
+def test_a_gap_is_not_told_as_more_and_an_earlier_other_order_comes_first(recording):
+    """The line for the pull request has the right sign, and the first is the first."""
+
+    def at(number, *fields):
+        return lambda state, now: emits(*fields)(state, now) if len(state["t"].find()) == number else iter(())
+
+    def gap(state, now):
+        return iter(()) if len(state["t"].find()) == 5 else emits({"id": "a"})(state, now)
+
+    rows = lambda event: [{"id": event.id}]  # noqa: E731
+    whole, holed = table({}, rows, act=emits({"id": "a"})), table({}, rows, act=gap)
+    both = [{"id": "a"}, {"id": "b"}]
+    old, new = table({}, rows, act=at(2, *both)), table({}, rows, act=at(2, *reversed(both)), late=at(6, {"id": "c"}))
+    other_key = table({}, rows)
+    other_key.rule("act", key=["id", "n"])(emits({"id": "a", "n": 1}))
+    same_key = table({}, rows, act=emits({"id": "a", "n": 1}))
+
+    assert rk.compare(recording, whole, holed, ticks="event")[0].changes == "1 x at other ticks or for others"
+    assert rk.compare(recording, old, new, ticks="event")[0].first.difference == "reordered"
+    assert rk.compare(recording, same_key, other_key, ticks="event").identical
+
+
+def test_what_can_not_be_asked_is_refused_before_anything_is_replayed(recording):
+    """With what would be right."""
+    for options, told in [
+        ({"outcomes": {"identical": len}}, "a column of the table already"),
+        ({"outcomes": {"problems": len}}, "a column of the table already"),
+        ({"outcomes": [len]}, "expected a dict"),
+        ({"outcomes": {"mine": lambda run: "x"}}, "Outcome 'mine' gave 'x'; expected a number"),
+        ({"outcomes": {"mine": lambda run: 1 / 0}}, "Outcome 'mine' raised ZeroDivisionError"),
+        ({"executor": 4}, "concurrent.futures.Executor"),
+        ({"tick": "5s"}, "takes no tick="),
+    ]:
+        with pytest.raises(rk.QueryError, match=told):
+            rk.compare(recording, shop(), shop(), **options)
+    with pytest.raises(rk.ReconcilerError, match="no parameter"):
+        rk.compare(recording, shop(), shop(), params={"patients": 1})

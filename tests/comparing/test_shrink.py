@@ -170,3 +170,54 @@ def test_a_test_that_could_not_fail_or_be_imported_is_not_written(run, tmp_path)
     with pytest.raises(rk.QueryError, match="has to be a row"):
         run.to_test(tmp_path / "test_x.py", lambda one: True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_written_test_parses_whatever_is_in_it_and_overwrites_nothing(tmp_path):
+    """Backslashes and quotes in an entity; a file that is there."""
+    odd = 'C:\\users\\x"""\\N{foo}'
+    made = rk.Reconciler("odd", {"t": rk.Table("id", id="VARCHAR")})
+    made.ignore("placed", "paid", "shipped")
+    made.rule("act", key="id")(lambda state, now: iter([rk.Action("x", id=odd)]))
+    module = type(sys)("odd_rules")
+    module.odd = made
+    sys.modules["odd_rules"] = module
+    try:
+        run = rk.replay(recorded(orders=2), made, ticks="event")
+        small = run.shrink(run.actions.iloc[0])
+        test = small.run.to_test(tmp_path / "test_odd.py", small.run.actions.iloc[0])
+        compile(test.read_text(), str(test), "exec")
+        with pytest.raises(rk.QueryError, match="exists and is not overwritten"):
+            run.to_test(test, run.actions.iloc[0])
+        assert len(small.inputs) == 1
+        assert "approximate" in small._repr_html_() or small.sentence
+        with pytest.raises(rk.QueryError, match="has 2 rows"):
+            run.shrink(run.actions.head(2))
+        with pytest.raises(rk.QueryError, match="budget="):
+            run.shrink(run.actions.iloc[0], budget="5")
+    finally:
+        del sys.modules["odd_rules"]
+
+
+def test_rules_that_only_look_the_same_are_not_imported(tmp_path):
+    """What a function closes over is in no digest: the test would pass before the mend."""
+
+    def made(limit):
+        rules = rk.Reconciler("twins", {"t": rk.Table("id", id="VARCHAR")})
+        rules.ignore("placed", "paid", "shipped")
+        rules.rule("act", key="id")(lambda state, now: iter([rk.Action("x", id="a")] if limit else []))
+        return rules
+
+    module = type(sys)("twin_rules")
+    module.alpha, module.beta = made(0), made(1)
+    sys.modules["twin_rules"] = module
+    try:
+        run = rk.replay(recorded(orders=2), module.beta, ticks="event")
+        test = run.to_test(tmp_path / "test_twins.py", run.actions.iloc[0])
+        assert "from twin_rules import beta" in test.read_text()
+        with pytest.raises(rk.QueryError, match="rules that the test would import do not show"):
+            run.to_test(tmp_path / "test_other.py", run.actions.iloc[0], reconciler="twin_rules:alpha")
+        with pytest.raises(rk.QueryError, match="expected 'module:name'"):
+            run.to_test(tmp_path / "test_other.py", run.actions.iloc[0], reconciler="")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["test_twins.json", "test_twins.py"]
+    finally:
+        del sys.modules["twin_rules"]

@@ -180,3 +180,62 @@ def test_an_event_without_which_the_replay_raises_comes_first_and_says_so():
 
     assert (table["error"] != "").any()
     assert table["error"].iloc[0] != ""
+
+
+def test_an_edit_that_changes_nothing_moves_nothing():
+    """Not even among events of one instant; and a payload keeps the keys that are not named, under either name."""
+    frame = events().assign(at=START)
+    run = rk.replay(rk.load(frame, time="at", kind="kind", id="id", payload="body"), shop(), ticks="event")
+    same = run.what_if(edit={"e2": {"at": START, "body": {"note": 1}}})
+    other = run.what_if(edit={"e2": {"payload": {"note": 1}}})
+
+    assert same.new.events["event_id"].tolist() == run.events["event_id"].tolist()
+    assert same.new.events["payload"].iloc[1] == other.new.events["payload"].iloc[1]
+    assert '"order"' in same.new.events["payload"].iloc[1]
+
+
+def test_a_sequence_orders_events_whatever_their_times_say():
+    """So an edited time moves none of them."""
+    frame = events().assign(n=range(14))
+    recording = rk.load(frame, time="at", kind="kind", id="id", payload="body", order="sequence", sequence="n")
+    run = rk.replay(recording, shop(), ticks="end")
+    found = run.what_if(edit={"e2": {"at": START + timedelta(minutes=10)}})
+
+    assert found.new.events["event_id"].tolist() == run.events["event_id"].tolist()
+
+
+def test_leaving_out_an_event_that_nobody_handles_changes_nothing_else():
+    """Its own tick is gone, and what stood before it and after it stood there, too."""
+    noisy = events()
+    noise = {"at": noisy["at"].iloc[6] + timedelta(seconds=1), "kind": "noise", "body": {}, "id": "noise"}
+    frame = pd.DataFrame([*noisy.to_dict("records"), noise]).sort_values("at", kind="stable", ignore_index=True)
+    quiet = shop()
+    quiet.ignore("noise")
+    run = rk.replay(rk.load(frame, time="at", kind="kind", id="id", payload="body"), quiet, ticks="event")
+    found = run.what_if(skip="noise")
+
+    assert set(found.case.actions["difference"]) <= {"changed"}  # `waited` counts on with the clock
+    assert len(found.case.violations) == 0
+
+
+def test_questions_that_contradict_themselves_or_name_no_event_are_refused(run):
+    """Instead of being answered in part."""
+    frame = run.events
+    for asked, told in [
+        ({"skip": "e3", "edit": {"e3": {"body": {"order": "o1"}}}}, "is in skip= and in edit="),
+        ({"edit": {"e3": {"kind": "paid"}, 3: {"kind": "placed"}}}, "twice"),
+        ({"edit": {"e3": {"kind": None}}}, "takes its 'kind' away"),
+        ({"edit": {"e3": {"at": None}}}, "takes its 'occurred_at' away"),
+        ({"edit": {"e3": {"body": {1, 2}}}}, "a set has no order"),
+        ({"edit": "e3"}, "expected a dict of events"),
+        ({"edit": {"e3": {}}}, "asked for nothing else"),
+        ({"skip": 1.9}, "expected ids of events"),
+        ({"skip": True}, "expected ids of events"),
+        ({"skip": b"e1"}, "expected ids of events"),
+        ({"skip": {"a": 1}}, "has no position"),
+        ({"edit": {"e3": {"at": START + timedelta(days=1)}}}, "could have no effect"),
+    ]:
+        with pytest.raises(rk.QueryError, match=told):
+            run.what_if(**asked)
+    named = [frame["event_id"].head(2), list(frame.head(2).itertuples()), frame.head(2), {"e1", "e2"}, [1, 2]]
+    assert {run.what_if(skip=one).prefix for one in named} == {run.what_if(skip=["e1", "e2"]).prefix}
