@@ -119,7 +119,7 @@ def _edited(run: Replay, position: int, values: Any) -> Mapping[str, Any]:
         "SELECT occurred_at, payload FROM events WHERE position = $at", {"at": position}
     )
     names = source_names(run.recording)
-    own: dict[str, Any] = {names.get(name, name): value for name, value in values.items()}
+    own: dict[str, Any] = {names.get(str(name), str(name)): value for name, value in values.items()}
     if isinstance(own.get("payload"), Mapping):
         before = json.loads(text) if text else {}
         own["payload"] = {**before, **own["payload"]} if isinstance(before, dict) else own["payload"]
