@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import ExternalError
 from replaykit.external.strays import MARK, end_all, mark
+from replaykit.interrupt import raise_if_interrupted
 
 if TYPE_CHECKING:
     from replaykit.external.program import Program
@@ -119,6 +120,7 @@ class Child:
 
     def _receive(self, seconds: float) -> bool:
         """Read what is there, waiting so long for something; return whether more may come."""
+        raise_if_interrupted()  # a KeyboardInterrupt that came while DuckDB was asked is swallowed there
         ready = self._selector.select(seconds)
         for key, _ in ready:
             if key.fileobj is self._process.stdin:

@@ -49,7 +49,7 @@ def unfolded(found):
     return said
 
 
-@settings(max_examples=12, phases=[Phase.generate])
+@settings(max_examples=5, phases=[Phase.generate])
 @given(seed=st.integers(0, 10**6), patience=PATIENCE, other=PATIENCE, ticks=st.sampled_from(["7s", "event"]))
 def test_the_differences_are_those_of_every_action_at_every_tick(seed, patience, other, ticks):
     """Folding neighbouring ticks into one row loses none and adds none."""
@@ -62,7 +62,7 @@ def test_the_differences_are_those_of_every_action_at_every_tick(seed, patience,
     assert unfolded(differences(old, new, axis)) == wanted
 
 
-@settings(max_examples=12, phases=[Phase.generate])
+@settings(max_examples=5, phases=[Phase.generate])
 @given(seed=st.integers(0, 10**6), patience=PATIENCE, other=PATIENCE)
 def test_the_states_fork_at_the_first_time_after_which_a_table_differs(seed, patience, other):
     """As one finds it who looks at the state after each instant."""

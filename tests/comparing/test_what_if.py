@@ -37,7 +37,7 @@ def times():
     return st.integers(60, 700).map(lambda seconds: START + timedelta(seconds=seconds))
 
 
-@settings(max_examples=15, phases=[Phase.generate])
+@settings(max_examples=5, phases=[Phase.generate])
 @given(data=st.data())
 def test_a_course_of_other_events_is_that_of_a_recording_of_them(data):
     """Skipped, edited, moved and added; states, actions and violations alike."""
@@ -153,15 +153,16 @@ def test_rules_that_do_not_repeat_themselves_are_found_out():
 
 def test_ablation_ranks_events_by_what_an_outcome_comes_to_without_them(run):
     """As replays of recordings without each say."""
-    found = run.ablate("stuck_minutes")
+    tried = [f"e{number}" for number in range(7, 13)]
+    found = run.ablate("stuck_minutes", events=tried)
     wanted = {}
-    for number in range(1, 15):
+    for number in range(7, 13):
         other = run.what_if(skip=f"e{number}").case.outcomes.set_index("outcome").loc["stuck_minutes", "difference"]
         wanted[f"e{number}"] = other
 
     assert dict(zip(found.table["event_id"], found.table["change"], strict=True)) == pytest.approx(wanted, abs=1e-5)
     assert list(found.table["change"].abs()) == sorted(found.table["change"].abs(), reverse=True)
-    assert found.sentence.startswith(f"stuck_minutes ({found.value:g}) hangs on {len(found)} of 14 events, most on ")
+    assert found.sentence.startswith(f"stuck_minutes ({found.value:g}) hangs on {len(found)} of 6 events, most on ")
     assert run.ablate(lambda one: len(one.actions), events=["e2"]).table["event_id"].tolist() == ["e2"]
     with pytest.raises(rk.QueryError, match="expected one of"):
         run.ablate("happiness")

@@ -67,8 +67,8 @@ def replayed(recording: rk.Recording, reconciler: rk.Reconciler, **options: Any)
 
 
 BREAKS = {
-    "crash": r"crash apply' ended with exit code 3, at request 5, apply of event 'e1' \(go\) at 2026-03-26T06:00:05Z"
-    r".* Its stderr ended: before the end",
+    "crash": r"bad\.py crash a\S* ended with exit code 3, at request 5, apply of event 'e1' \(go\) at "
+    r"2026-03-26T06:00:05Z.* Its stderr ended: before the end",
     "killed": "ended by signal 9, at request 5, apply of event 'e1'",
     "half": r"ended with exit code 0 in the middle of a line \('{\"id\":'\)",
     "garbage": "wrote 'Traceback: this is a log line', which is no JSON, at request 5, apply",
