@@ -78,6 +78,7 @@ class Child:
         scanned = 0
         while True:
             left = self._send(left)
+            raise_if_interrupted()  # one that came while DuckDB was asked was swallowed there
             alive = self._receive(min(_SLICE, max(0.0, deadline - time.monotonic())))
             end = self._inbox.find(b"\n", scanned)
             if end >= 0:
@@ -120,7 +121,6 @@ class Child:
 
     def _receive(self, seconds: float) -> bool:
         """Read what is there, waiting so long for something; return whether more may come."""
-        raise_if_interrupted()  # a KeyboardInterrupt that came while DuckDB was asked is swallowed there
         ready = self._selector.select(seconds)
         for key, _ in ready:
             if key.fileobj is self._process.stdin:
