@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-__all__ = ["least", "some"]
+__all__ = ["everything", "least", "some"]
 
 EVERYTHING = {"thorough", "search"}
+
+
+def everything() -> bool:
+    """Return whether all examples are asked for, and what takes long besides."""
+    return settings.get_current_profile_name() in EVERYTHING
 
 
 def some(of: int, share: float = 1 / 3) -> int:
@@ -15,7 +20,7 @@ def some(of: int, share: float = 1 / 3) -> int:
     They are the first of the same examples, since what Hypothesis draws is repeatable here. The very first is the
     simplest there is, so that 3 are the fewest which say something.
     """
-    return of if settings.get_current_profile_name() in EVERYTHING else min(of, max(3, round(of * share)))
+    return of if everything() else min(of, max(3, round(of * share)))
 
 
 def least(of: int, share: float = 1 / 3) -> int:

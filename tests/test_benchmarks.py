@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from samples import everything
 
 from benchmarks import (
     bench_ask,
@@ -79,6 +80,7 @@ def test_answers_are_what_the_bare_history_says() -> None:
     assert all(line.ratio for line in lines)
 
 
+@pytest.mark.skipif(not everything(), reason="slow; run with --hypothesis-profile=thorough")
 def test_gastown_comes_to_the_same_in_sqlite_and_on_bare_dicts() -> None:
     """`bench_gastown` raises where a cell, a version, an action, a violation or what raised differs."""
     tiny = bench_gastown.Sizes(events=1_704, end="2026-03-26T08:12:00Z")
@@ -124,12 +126,14 @@ def test_a_case_that_fails_says_what_it_said() -> None:
         measure("projections", recording="/nowhere.duckdb", out="/nowhere")
 
 
+@pytest.mark.skipif(not everything(), reason="slow; run with --hypothesis-profile=thorough")
 def test_the_closed_loop_comes_to_the_same_on_bare_dictionaries() -> None:
     """`bench_loop` raises where an action or a final row differs."""
     lines = bench_loop.run(hours=0.1, end="2026-03-26T08:06:00Z", repeats=1)
     assert [line.aim for line in lines] == ["<= 2"] * 2
 
 
+@pytest.mark.skipif(not everything(), reason="slow; run with --hypothesis-profile=thorough")
 def test_rules_in_sql_come_to_the_same_in_sqlite_and_duckdb() -> None:
     """`bench_rules` raises where a row of any rule at any tick differs."""
     lines = bench_rules.run(bench_rules.Sizes(60, 30, 4_000, 2), repeats=1)
