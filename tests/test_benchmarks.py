@@ -67,12 +67,14 @@ def test_the_explorer_draws_and_counts_what_a_query_counts() -> None:
     assert [line.aim for line in lines] == ["< 1000 ms", "< 100 ms"]
 
 
+@pytest.mark.skipif(not everything(), reason="slow; run with --hypothesis-profile=thorough")
 def test_an_external_program_counts_what_the_bare_pipe_counts() -> None:
     """`bench_external` raises where it does not."""
     lines = bench_external.run(events=200, repeats=1)
     assert [line.name for line in lines] == ["external program, json", "external program, sqlite"]
 
 
+@pytest.mark.skipif(not everything(), reason="slow; run with --hypothesis-profile=thorough")
 def test_answers_are_what_the_bare_history_says() -> None:
     """`bench_ask` raises where an answer to any of its questions differs."""
     lines = bench_ask.run(events=4_000, rows=50, repeats=1)

@@ -200,6 +200,15 @@ def test_a_wrong_call_says_what_was_expected(command, options, message):
         rk.external(command, **options)
 
 
+@pytest.fixture
+def interrupts() -> Any:
+    """Listen to interrupts also where the tests run in the background, which ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_ends_the_wait_and_the_program(recording, left):
     """Whoever waits for a program that hangs presses Ctrl-C."""
     reconciler = bad(left, "hang", timeout=30.0)
