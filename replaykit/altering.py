@@ -56,23 +56,22 @@ def altered(recording: Recording, inputs: OtherInputs, mark: int = 0) -> tuple[R
         _copy(connection, recording)
         for position, values in inputs.edits.items():
             _update(connection, position, values)
-        moved = _moved(connection, inputs) if recording._meta["order"] == "time" else []
+        connection.execute(f"DELETE FROM events WHERE {ranges('position', inputs.skipped)}")
+        moved = _moved(connection) if recording._meta["order"] == "time" else []
         if moved or inputs.adds:
-            mark = _order_anew(connection, moved, inputs, mark)
-        elif inputs.skipped:
-            connection.execute(f"DELETE FROM events WHERE {ranges('position', inputs.skipped)}")
+            mark = _order_anew(connection, moved, inputs.adds, mark)
         connection.execute("DETACH source")
         path, folder = draft.publish()
     return open_private(path, folder), mark  # type: ignore[arg-type]
 
 
-def _moved(connection: duckdb.DuckDBPyConnection, inputs: OtherInputs) -> list[int]:
+def _moved(connection: duckdb.DuckDBPyConnection) -> list[int]:
     """Return the positions of events whose time is another than it was."""
     found = connection.execute(
         "SELECT position FROM events JOIN source.events AS before USING (position) "
         "WHERE events.occurred_at <> before.occurred_at ORDER BY position"
     ).fetchall()
-    return [position for (position,) in found if position in inputs.edits]
+    return [position for (position,) in found]
 
 
 def placed(recording: Recording, values: Mapping[str, Any], *, what: str) -> dict[str, Any]:
@@ -138,7 +137,9 @@ def _update(connection: duckdb.DuckDBPyConnection, position: int, values: Mappin
         raise QueryError(f"edit of the event at position {position}: {str(exc).splitlines()[0]}") from exc
 
 
-def _order_anew(connection: duckdb.DuckDBPyConnection, moved: Sequence[int], inputs: OtherInputs, mark: int) -> int:
+def _order_anew(
+    connection: duckdb.DuckDBPyConnection, moved: Sequence[int], adds: Sequence[Mapping[str, Any]], mark: int
+) -> int:
     """Give events new positions: what is added or moved comes behind the last event that is not later."""
     connection.execute("ALTER TABLE events ADD COLUMN replaykit_anchor BIGINT")
     connection.execute("ALTER TABLE events ADD COLUMN replaykit_place BIGINT DEFAULT 0")
@@ -147,9 +148,8 @@ def _order_anew(connection: duckdb.DuckDBPyConnection, moved: Sequence[int], inp
         connection.execute(f"UPDATE events SET replaykit_place = {number} WHERE position = {int(position)}")
     for position in moved:
         _move(connection, position)
-    for number, values in enumerate(inputs.adds, len(moved) + 1):
+    for number, values in enumerate(adds, len(moved) + 1):
         _insert(connection, number, values)
-    connection.execute(f"DELETE FROM events WHERE {ranges('position', inputs.skipped)}")
     behind = (
         "(SELECT count(*) FROM events WHERE replaykit_anchor < {0} OR (replaykit_anchor = {0} AND replaykit_place = 0))"
     )

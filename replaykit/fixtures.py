@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from replaykit.errors import FormatError, excerpt, show_time
+from replaykit.recorded_ticks import log_of_ticks
 from replaykit.recording import open_private
 from replaykit.sources.format import checked_meta
 from replaykit.sources.report import Report
@@ -26,7 +27,6 @@ __all__ = ["fixture", "write_fixture"]
 
 _VERSION = 1
 _PLAIN = {"BIGINT", "INTEGER", "SMALLINT", "TINYINT", "BOOLEAN"}
-_TICKS = ("ticks", "checks", "actions")
 
 
 def write_fixture(run: Replay, path: str | os.PathLike[str]) -> Path:
@@ -119,8 +119,7 @@ def _logs(run: Replay) -> dict[str, tuple[str, dict[str, Any]]]:
     start, end = run.window.bounds()
     inside = ("occurred_at >= $start AND occurred_at < $end", {"start": start, "end": end})
     if run.settings["ticks"].mode == "recorded":
-        told = next(log for log in _TICKS if log in logs)
-        found[told] = inside
+        found[str(log_of_ticks(run.recording))] = inside
     if run.settings["actions"] == "recorded":
         for log, name in (("actions", "recorded action"), ("writes", "recorded write")):
             if log in logs and log not in found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from replaykit.recording import Recording
 
-__all__ = ["Base", "Event", "Plan", "make_plan", "read_events"]
+__all__ = ["Base", "Event", "Plan", "counted", "make_plan", "read_events"]
 
 _BATCH = 50_000
 _ALWAYS = Window("0001-01-01", "9999-01-01")
@@ -155,32 +155,44 @@ def make_plan(recording: Recording, window: Window | None, base: Any, *, anywher
         within = window
     else:
         within = span if window is None and span is not None else (window or _ALWAYS).within(span)
-    start, end = within.bounds()
-    found = recording._fetch(
-        "SELECT min(position) FROM events WHERE occurred_at >= $start AND occurred_at < $end",
-        {"start": start, "end": end},
-    )
-    opening: int | None = found[0][0]
+    start, _ = within.bounds()
+    opening = _opening(recording, within)
     chosen = _choose_base(recording, base, start, opening)
     # A base taken at the very start may include events of that instant; only a later one holds the window's own.
     late = opening is not None and chosen.position >= opening and chosen.at is not None and chosen.at > start
     where = "position > $first AND occurred_at < $end"
     where += " AND occurred_at >= $start" if late else " AND $start IS NOT NULL"
     first = 0 if late else chosen.position
-    parameters = {"first": first, "start": start, "end": end}
+    return counted(recording, Plan(within, chosen, first, where, 0, 0, late, chosen.position, {}, span))
+
+
+def counted(recording: Recording, plan: Plan) -> Plan:
+    """Return a plan with the numbers of the events that its condition picks, their last position and their kinds.
+
+    If it picks none, the last position stays as it is.
+    """
+    opening = _opening(recording, plan.window)
     total, last, warm = recording._fetch(
-        f"SELECT count(*), max(position), count(*) FILTER (WHERE position < $opening) FROM events WHERE {where}",
-        {**parameters, "opening": opening if opening is not None else 2**62},
+        f"SELECT count(*), max(position), count(*) FILTER (WHERE position < $opening) FROM events WHERE {plan.where}",
+        {**plan.parameters, "opening": opening if opening is not None else 2**62},
     )[0]
     kinds = recording._fetch(
-        f"SELECT kind, count(*), min(position), arg_min(event_id, position) FROM events WHERE {where} "
+        f"SELECT kind, count(*), min(position), arg_min(event_id, position) FROM events WHERE {plan.where} "
         "GROUP BY kind ORDER BY min(position)",
-        parameters,
+        plan.parameters,
     )
-    return Plan(
-        within, chosen, first, where, total, warm, late, last if last is not None else chosen.position,
-        {kind: (number, position, event_id) for kind, number, position, event_id in kinds}, span,
-    )  # fmt: skip
+    named = {kind: (number, position, event_id) for kind, number, position, event_id in kinds}
+    return replace(plan, events=total, warmup=warm, last=plan.last if last is None else last, kinds=named)
+
+
+def _opening(recording: Recording, window: Window) -> int | None:
+    """Return the position of the first event inside a window; None if there is none."""
+    start, end = window.bounds()
+    found: int | None = recording._fetch(
+        "SELECT min(position) FROM events WHERE occurred_at >= $start AND occurred_at < $end",
+        {"start": start, "end": end},
+    )[0][0]
+    return found
 
 
 def _choose_base(recording: Recording, base: Any, start: datetime, opening: int | None) -> Base:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from replaykit.display import count
+from replaykit.inputs import counted
 from replaykit.tables import LazyTables
 
 if TYPE_CHECKING:
@@ -41,30 +42,14 @@ class LeftOut:
 def narrowed(recording: Recording, plan: Plan, left_out: LeftOut) -> Plan:
     """Return a plan that applies what another does, without some events, recorded inputs and rows of its base."""
     where = plan.where if not left_out.events else f"({plan.where}) AND NOT {ranges('position', left_out.events)}"
-    opening = recording._fetch(
-        "SELECT min(position) FROM events WHERE occurred_at >= $start AND occurred_at < $end",
-        dict(zip(("start", "end"), plan.window.bounds(), strict=True)),
-    )[0][0]
-    total, last, warm = recording._fetch(
-        f"SELECT count(*), max(position), count(*) FILTER (WHERE position < $opening) FROM events WHERE {where}",
-        {**plan.parameters, "opening": opening if opening is not None else 2**62},
-    )[0]
-    kinds = recording._fetch(
-        f"SELECT kind, count(*), min(position), arg_min(event_id, position) FROM events WHERE {where} "
-        "GROUP BY kind ORDER BY min(position)",
-        plan.parameters,
-    )
-    return replace(
+    left = replace(
         plan,
         base=replace(plan.base, tables=_without_rows(plan.base.tables, left_out.rows)),
         where=where,
-        events=total,
-        warmup=warm,
-        last=plan.last if last is None else last,
-        kinds={kind: (number, position, event_id) for kind, number, position, event_id in kinds},
         logs=_conditions(recording, left_out),
         altered=f"without {left_out.sentence}",
     )
+    return counted(recording, left)
 
 
 def held(plan: Plan) -> Plan:

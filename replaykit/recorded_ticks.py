@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from replaykit.reconciler import Action
     from replaykit.recording import Recording
 
-__all__ = ["RecordedTick", "recorded_actions", "recorded_checks", "recorded_ticks"]
+__all__ = ["RecordedTick", "log_of_ticks", "recorded_actions", "recorded_checks", "recorded_ticks"]
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,14 @@ def _cut(one: RecordedTick, reach: Reach, end: datetime) -> RecordedTick:
     return replace(one, checked_at=end) if late else one
 
 
+def log_of_ticks(recording: Recording) -> str | None:
+    """Return the log that says when production ticked: of ticks, else of checks, else of actions; None without any."""
+    return next((log for log in ("ticks", "checks", "actions") if log in recording.logs), None)
+
+
 def _logged(recording: Recording) -> list[RecordedTick]:
     """Return every tick of the recording in order; without a log of ticks they all have the number 0."""
-    name = next((log for log in ("ticks", "checks", "actions") if log in recording.logs), None)
+    name = log_of_ticks(recording)
     if name is None:
         raise ReconcilerError(
             "ticks='recorded', but the recording holds no ticks, checks or actions; load them as rk.Log."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.errors import VerdictError, show_time
 from replaykit.moment import Moment, moment_at
 from replaykit.questions import Questions
-from replaykit.replaying import Replaying
+from replaykit.replaying import planned
 
 if TYPE_CHECKING:
     import os
@@ -208,10 +208,16 @@ class Replay(Questions):
 
     def again(self) -> Replay:
         """Return the same replay, run once more."""
-        return Replaying(
-            self.recording, self.reconciler.copy(), self.plan, self.settings["ticks"], self.settings["actions"],
-            self.settings["on_error"],
-        ).result()  # fmt: skip
+        return self._once_more()
+
+    def _once_more(
+        self, plan: Plan | None = None, *, recording: Recording | None = None, reconciler: Reconciler | None = None
+    ) -> Replay:
+        """Return the same replay, with another plan, recording or rules where they are given."""
+        return planned(
+            recording or self.recording, (reconciler or self.reconciler).copy(), plan or self.plan,
+            self.settings["ticks"], self.settings["actions"], self.settings["on_error"],
+        )  # fmt: skip
 
     def check_determinism(self) -> Determinism:
         """Look for clocks, randomness and unordered sets in the reconciler's code; see `replaykit.determinism`."""

@@ -48,17 +48,16 @@ def assert_absent(run: Replay, **shown: str) -> None:
         An AssertionError: it does. The message says where first.
     """
     __tracebackhide__ = True
-    frame, time = (run.violations, "opened_at") if "invariant" in shown else (run.actions, "at")
-    unknown = [name for name in shown if name not in frame.columns]
-    if unknown or "entity" not in shown:
+    from replaykit.comparing.symptoms import rows_of
+
+    if "entity" not in shown:
         raise QueryError(
             f"assert_absent(run, {excerpt(shown)}): expected invariant= and entity=, or rule=, kind= and entity=."
         )
-    same = [frame[name] == value for name, value in shown.items()]
-    found = frame[[all(row) for row in zip(*same, strict=True)]]
+    found = rows_of(run, shown)
     if len(found):
         told = ", ".join(f"{name} {value}" for name, value in shown.items())
-        first = show_time(found[time].iloc[0])
+        first = show_time(found["opened_at" if "invariant" in shown else "at"].iloc[0])
         raise VerdictError(f"The replay still shows it: {told}, {len(found)} times, first at {first}.")
 
 

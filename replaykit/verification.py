@@ -12,7 +12,7 @@ from replaykit.display import brief, note_html, table_html
 from replaykit.errors import QueryError, VerdictError
 from replaykit.inputs import make_plan
 from replaykit.reconciler import reconciler_of
-from replaykit.recorded_ticks import recorded_ticks
+from replaykit.recorded_ticks import log_of_ticks, recorded_ticks
 from replaykit.replaying import planned
 from replaykit.schedule import Schedule
 from replaykit.verdict import summed_up
@@ -125,7 +125,7 @@ def _folded(recording: Recording, twin: Reconciler, earlier: RecordedSnapshot, l
 def _retraced(recording: Recording, twin: Reconciler, earlier: RecordedSnapshot, later: RecordedSnapshot) -> Replay:
     window = Window(_before_ticks(recording, earlier), max(_behind_inputs(recording, later), earlier.at + _INSTANT))
     plan = make_plan(recording, window, earlier, anywhere=True)
-    ticks = recorded_ticks(recording, plan) if {"ticks", "checks", "actions"} & set(recording.logs) else ()
+    ticks = recorded_ticks(recording, plan) if log_of_ticks(recording) else ()
     schedule = Schedule("recorded", recorded=tuple(_between(ticks, earlier, later, window.bounds()[1])))
     return planned(recording, twin, plan, schedule, "recorded", "keep")
 

@@ -10,9 +10,8 @@ from replaykit.comparing.other_inputs import positions_of
 from replaykit.comparing.outcomes import number_of, outcome_of
 from replaykit.display import brief, count, note_html, show_text, table_html
 from replaykit.errors import QueryError, ReplayKitError, show_time
-from replaykit.narrowing import LeftOut, narrowed
+from replaykit.narrowing import LeftOut, held, narrowed
 from replaykit.progress import Progress
-from replaykit.replaying import planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,9 +74,10 @@ def ablate(run: Replay, outcome: Any, events: Any = None) -> Ablation:
     if not rows:
         raise QueryError("ablate() leaves out events of the window, and there is none.")
     progress, found = Progress("Leaving out", noun="event"), []
+    plan = held(run.plan)
     try:
         for number, row in enumerate(rows, 1):
-            found.append((*row, *_tried(run, function, name, row[-1], value)))
+            found.append((*row, *_tried(run, plan, function, name, row[-1], value)))
             progress.advance(number, len(rows))
     except KeyboardInterrupt:
         if not found:
@@ -87,13 +87,9 @@ def ablate(run: Replay, outcome: Any, events: Any = None) -> Ablation:
     return Ablation(name, value, _ranked(found), len(rows) - len(found))
 
 
-def without(run: Replay, left_out: LeftOut, plan: Plan | None = None) -> Replay:
+def without(run: Replay, plan: Plan, left_out: LeftOut) -> Replay:
     """Return the replay once more, without some of its inputs or rows of its base; `plan` is its own, held."""
-    plan = narrowed(run.recording, plan or run.plan, left_out)
-    options = run.settings
-    return planned(
-        run.recording, run.reconciler.copy(), plan, options["ticks"], options["actions"], options["on_error"]
-    )
+    return run._once_more(narrowed(run.recording, plan, left_out))
 
 
 _STEPS = (
@@ -111,10 +107,12 @@ def _chosen(run: Replay, events: Any) -> list[tuple[Any, ...]]:
     return run.history.fetch(_STEPS.format(where="list_contains($positions, position)"), {"positions": positions})
 
 
-def _tried(run: Replay, function: Callable[[Any], Any], name: str, position: int, value: float) -> tuple[Any, Any, str]:
+def _tried(
+    run: Replay, plan: Plan, function: Callable[[Any], Any], name: str, position: int, value: float
+) -> tuple[Any, Any, str]:
     """Return the outcome without one event, its change, and the error if there is no outcome."""
     try:
-        other = _number(function, without(run, LeftOut(events=frozenset({position}))), name)
+        other = _number(function, without(run, plan, LeftOut(events=frozenset({position}))), name)
     except ReplayKitError as exc:
         return None, None, str(exc)
     return other, other - value, ""

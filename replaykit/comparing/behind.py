@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replaykit.comparing.changed_rules import changed_rules
 from replaykit.display import brief, note_html, show_text, show_value, table_html
 from replaykit.errors import ReplayKitError, show_time
 from replaykit.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import pandas as pd
@@ -78,8 +77,8 @@ class First:
         return "\n".join(parts)
 
 
-def first_of(difference: Difference, old: Replay, new: Replay, axis: Axis) -> First:
-    """Return a difference with what was behind it."""
+def first_of(difference: Difference, old: Replay, new: Replay, axis: Axis, changed: Sequence[str]) -> First:
+    """Return a difference with what was behind it; `changed` says what the reconcilers differ in."""
     side = 0 if difference.new is None else 1
     span, run = difference.shown, (old, new)[side]
     found, explained = _why(run, span)
@@ -87,7 +86,6 @@ def first_of(difference: Difference, old: Replay, new: Replay, axis: Axis) -> Fi
     stopped = ""
     if difference.difference in ("missing", "extra"):
         stopped = _why_not((old, new)[1 - side], span, axis.at(difference.first), ("old", "new")[1 - side])
-    changed = changed_rules(old.reconciler, new.reconciler)
     both = span.rule in old.reconciler.rules and span.rule in new.reconciler.rules
     if both and changed and len(cells) and list(map(repr, cells["old"])) == list(map(repr, cells["new"])):
         told = f"Each cell that {span.rule} read is the same in both; the reconcilers differ in {', '.join(changed)}."

@@ -151,11 +151,12 @@ def _kinds(actions: pd.DataFrame, kinds: pd.DataFrame) -> list[str]:
 def case_of(
     old: Replay,
     new: Replay,
+    changed: Sequence[str],
     *,
     name: str = "",
     outcomes: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Case:
-    """Compare two replays of one window."""
+    """Compare two replays of one window; `changed` says what their reconcilers differ in."""
     axis = Axis(old, new)
     sides = spans_of(old, axis, 0), spans_of(new, axis, 1)
     found = differences(old, new, axis, sides)
@@ -165,7 +166,7 @@ def case_of(
         window=new.window,
         events=old.plan.events - old.plan.warmup,
         ticks=axis.ticks,
-        first=first_of(found[0], old, new, axis) if found else None,
+        first=first_of(found[0], old, new, axis, changed) if found else None,
         fork=fork,
         rules=_rules(old, new, found, sides),
         kinds=_kind_rows(found, sides),

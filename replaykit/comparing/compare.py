@@ -77,8 +77,9 @@ def compare(
     """
     sides = reconciler_of(old), reconciler_of(new)
     _check(sides, executor, options)
+    changed = changed_rules(*sides)
     jobs = [
-        Job(name, path, one, sides[0].copy(), sides[1].copy(), options, checked_outcomes(outcomes or {}))
+        Job(name, path, one, sides[0].copy(), sides[1].copy(), changed, options, checked_outcomes(outcomes or {}))
         for name, path in _named(recordings)
         for one in _windows(window)
     ]
@@ -86,7 +87,7 @@ def compare(
         raise QueryError("There is nothing to compare: recordings= or window= is empty.")
     jobs = _told_apart(jobs)
     cases = _in_processes(jobs, executor) if executor is not None else _one_by_one(jobs, recordings)
-    return Comparison(tuple(cases), _told(sides[0]), _told(sides[1]), changed_rules(*sides))
+    return Comparison(tuple(cases), _told(sides[0]), _told(sides[1]), changed)
 
 
 def _check(sides: tuple[Reconciler, Reconciler], executor: Any, options: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.comparing.cases import Case, case_of, failed_case
 from replaykit.errors import QueryError, ReplayKitError, WindowError, excerpt
+from replaykit.recorded_ticks import log_of_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ class Job:
     window: Window | None
     old: Reconciler
     new: Reconciler
+    changed: tuple[str, ...]
+    """What the reconcilers differ in."""
     options: Mapping[str, Any]
     outcomes: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
@@ -55,12 +58,12 @@ def run_here(job: Job, recording: Recording) -> Case:
     except ReplayKitError as exc:
         return failed_case(job.name, job.window or recording.span or _no_window(job), str(exc))
     _check_something(job, runs)
-    return case_of(*runs, name=job.name, outcomes=job.outcomes)
+    return case_of(runs[0], runs[1], job.changed, name=job.name, outcomes=job.outcomes)
 
 
 def _defaults(recording: Recording) -> dict[str, Any]:
     """Return how to replay where nobody said: as production did where its log says how, else at every event."""
-    ticks = "recorded" if {"ticks", "checks", "actions"} & set(recording.logs) else "event"
+    ticks = "recorded" if log_of_ticks(recording) else "event"
     return {"ticks": ticks, "actions": "recorded" if "applications" in recording.logs else "collect"}
 
 

@@ -11,6 +11,7 @@ from replaykit.display import brief, count, note_html, table_html
 from replaykit.errors import QueryError, ReplayKitError
 from replaykit.narrowing import LeftOut, held
 from replaykit.progress import Progress
+from replaykit.recorded_ticks import log_of_ticks
 from replaykit.shrinking import minimize_groups
 
 if TYPE_CHECKING:
@@ -42,38 +43,15 @@ class Shrunk:
     """What it shows."""
     found: MinimizedGroups[int]
     """Which items are left of each group, after how many replays, and whether none can be left out alone."""
+    inputs: pd.DataFrame
+    """What is still applied: ``step``, ``applied_at``, ``input``, ``kind``, ``event_id``, ``values`` (as JSON)."""
+    rows: Mapping[str, pd.DataFrame]
+    """The rows of the base that are left, by table; tables without any are left out."""
 
     @property
     def minimal(self) -> bool:
         """Whether it was tried that none of what is left can go alone."""
         return self.found.minimal
-
-    @property
-    def inputs(self) -> pd.DataFrame:
-        """What is still applied: ``step``, ``applied_at``, ``input``, ``kind``, ``event_id``, ``values`` (as JSON)."""
-        import pandas as pd
-
-        steps = self.run.steps[["step", "applied_at", "input", "kind", "event_id", "position"]]
-        values = [
-            self.run.recording._frame(
-                f"SELECT position, {text} AS values, '{name}' AS input FROM {log} "
-                "WHERE list_contains($positions, position) ORDER BY position",
-                {"positions": list(self.found.groups[log])},
-            )
-            for log, (name, text) in _VALUES.items()
-            if self.found.groups.get(log)
-        ]
-        if not values:
-            return steps.assign(values=None).drop(columns="position").reset_index(drop=True)
-        known = pd.concat(values).astype({"position": "Int64"})
-        joined = steps.astype({"position": "Int64"}).merge(known, on=["input", "position"], how="left")
-        return joined.drop(columns="position").sort_values("step", ignore_index=True)
-
-    @property
-    def rows(self) -> dict[str, pd.DataFrame]:
-        """The rows of the base that are left, by table; tables without any are left out."""
-        tables = self.run.plan.base.tables
-        return {name: tables[name].reset_index(drop=True) for name in tables if len(tables[name])}
 
     @property
     def sentence(self) -> str:
@@ -110,7 +88,7 @@ def shrink(run: Replay, shows: Any = None, *, budget: int | None = 500, rows: bo
 
     def still(kept: Mapping[str, Sequence[int]]) -> bool:
         try:
-            return bool(symptom(without(run, _left_out(groups, kept), plan)))
+            return bool(symptom(without(run, plan, _left_out(groups, kept))))
         except ReplayKitError:
             return False
 
@@ -119,9 +97,32 @@ def shrink(run: Replay, shows: Any = None, *, budget: int | None = 500, rows: bo
         found = minimize_groups(groups, still, budget=budget, progress=progress)
     finally:
         progress.close()
-    small = without(run, _left_out(groups, found.groups))
+    small = without(run, plan, _left_out(groups, found.groups))
     _ = small.verdict, small.events
-    return Shrunk(small, symptom, found)
+    tables = small.plan.base.tables
+    rows_left = {name: tables[name].reset_index(drop=True) for name in tables if len(tables[name])}
+    return Shrunk(small, symptom, found, _inputs(small, found), rows_left)
+
+
+def _inputs(run: Replay, found: MinimizedGroups[int]) -> pd.DataFrame:
+    """Return what is applied, each input with what it said."""
+    import pandas as pd
+
+    steps = run.steps[["step", "applied_at", "input", "kind", "event_id", "position"]]
+    values = [
+        run.recording._frame(
+            f"SELECT position, {text} AS values, '{name}' AS input FROM {log} "
+            "WHERE list_contains($positions, position) ORDER BY position",
+            {"positions": list(found.groups[log])},
+        )
+        for log, (name, text) in _VALUES.items()
+        if found.groups.get(log)
+    ]
+    if not values:
+        return steps.assign(values=None).drop(columns="position").reset_index(drop=True)
+    known = pd.concat(values).astype({"position": "Int64"})
+    joined = steps.astype({"position": "Int64"}).merge(known, on=["input", "position"], how="left")
+    return joined.drop(columns="position").sort_values("step", ignore_index=True)
 
 
 def _groups(run: Replay, *, rows: bool) -> dict[str, list[int]]:
@@ -137,9 +138,8 @@ def _groups(run: Replay, *, rows: bool) -> dict[str, list[int]]:
 
 def _shrinkable(run: Replay) -> list[str]:
     """Return the logs that can be thinned out: not the one that says when the ticks were."""
-    logs = run.recording.logs
-    told = run.settings["ticks"].mode == "recorded" and not {"ticks", "checks"} & set(logs)
-    return [log for log in logs if not (told and log == "actions")]
+    told = log_of_ticks(run.recording) if run.settings["ticks"].mode == "recorded" else None
+    return [log for log in run.recording.logs if log != told]
 
 
 def _positions(run: Replay, input: str) -> list[int]:

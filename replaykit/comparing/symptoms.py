@@ -12,9 +12,11 @@ from replaykit.errors import QueryError, excerpt, show_time
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import pandas as pd
+
     from replaykit.replayed import Replay
 
-__all__ = ["Symptom", "holds", "symptom_of"]
+__all__ = ["Symptom", "holds", "rows_of", "symptom_of"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,10 @@ class Symptom:
     def __call__(self, run: Replay) -> bool:
         """Return whether a replay shows it."""
         if self.what == "violation":
-            broken = run.violations
-            same = (broken["invariant"] == self.name) & (broken["entity"] == self.entity)
-            return bool((same & (broken["opened_at"] == self.at)).any())
-        found = run.actions
-        same = (found["rule"] == self.name) & (found["kind"] == self.kind) & (found["entity"] == self.entity)
-        return bool((same & (found["at"] == self.at)).any())
+            shown: dict[str, Any] = {"invariant": self.name, "entity": self.entity, "opened_at": self.at}
+        else:
+            shown = {"rule": self.name, "kind": self.kind, "entity": self.entity, "at": self.at}
+        return len(rows_of(run, shown)) > 0
 
     @property
     def sentence(self) -> str:
@@ -51,6 +51,23 @@ class Symptom:
         if self.what == "violation":
             return f"invariant {name} is violated for {entity} from {show_time(self.at)} on"
         return f"{name} emits {show_text(self.kind, 60)} {entity} at {show_time(self.at)}"
+
+
+def rows_of(run: Replay, shown: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the violations, if an invariant is named, or else the actions, that have these values.
+
+    Raises
+    ------
+    QueryError
+        They have no such column.
+    """
+    frame: pd.DataFrame = run.violations if "invariant" in shown else run.actions
+    unknown = [name for name in shown if name not in frame.columns]
+    if unknown:
+        raise QueryError(f"There is no column {unknown[0]!r} to look in; there are {list(frame.columns)}.")
+    for name, value in shown.items():
+        frame = frame[frame[name] == value]
+    return frame
 
 
 def symptom_of(run: Replay, shows: Any = None) -> Symptom | Callable[[Any], bool]:

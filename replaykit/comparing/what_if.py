@@ -14,10 +14,10 @@ from replaykit.errors import QueryError, ReconcilerError, show_time
 from replaykit.fingerprint import history_digest, steps_digest
 from replaykit.inputs import make_plan
 from replaykit.narrowing import LeftOut, narrowed, ranges
-from replaykit.replaying import planned
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from replaykit.altering import OtherInputs
     from replaykit.comparing.cases import Case
@@ -41,6 +41,8 @@ class WhatIf:
     """The other one; ask it anything."""
     fork: int
     """The last step up to which both had the same inputs and rules; 0 is the base."""
+    forked_at: datetime | None
+    """The clock at that step, naive UTC."""
     prefix: str
     """Digest of the history of all tables up to there, which is the same in both."""
 
@@ -48,7 +50,7 @@ class WhatIf:
     def sentence(self) -> str:
         """The finding in one sentence."""
         after = f"The same up to step {self.fork:,}" + (
-            f" ({show_time(self.old.at(step=self.fork).at)})" if self.fork else ", the base"
+            f" ({show_time(self.forked_at)})" if self.fork else ", the base"
         )
         found = "nothing differs after it either" if self.case.identical else self.case.sentence
         return f"{self.asked[:1].upper()}{self.asked[1:]}: {found}. {after}."
@@ -84,7 +86,8 @@ def what_if(
     asked = ", ".join([*_told(run, inputs), *(f"with {one}" for one in changed)])
     new = _replayed(run, inputs, rules, asked)
     fork = _fork(run, new, inputs, changed)
-    return WhatIf(asked, case_of(run, new), run, new, fork, _proved(run, new, fork))
+    proof = _proved(run, new, fork)
+    return WhatIf(asked, case_of(run, new, changed), run, new, fork, run.at(step=fork).at, proof)
 
 
 def _rules(run: Replay, params: Mapping[str, Any] | None, without: Sequence[str]) -> Reconciler:
@@ -121,7 +124,7 @@ def _replayed(run: Replay, inputs: OtherInputs, rules: Reconciler, asked: str) -
     elif inputs.skipped:
         plan = narrowed(recording, plan, LeftOut(events=inputs.skipped))
     plan = replace(plan, altered=asked) if inputs else plan
-    made = planned(recording, rules, plan, run.settings["ticks"], run.settings["actions"], run.settings["on_error"])
+    made = run._once_more(plan, recording=recording, reconciler=rules)
     _ = made.verdict, made.events
     return made
 
