@@ -17,6 +17,7 @@ __all__ = ["STATES", "Hello", "Program"]
 
 STATES = ("sqlite", "json")
 _LONGEST = 1 << 26
+_MOST_OF_LINE = 76
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Program:
 
     @property
     def name(self) -> str:
-        """How messages call it: ``Program 'node town.mjs'``."""
-        return f"Program {excerpt(self.line)}"
+        """How messages call it: ``Program 'node town.mjs'``; a long line keeps its end, where the program is named."""
+        line = self.line
+        return f"Program {excerpt(line if len(line) <= _MOST_OF_LINE else '…' + line[1 - _MOST_OF_LINE :])}"
 
     @property
     def line(self) -> str:
