@@ -39,8 +39,11 @@ class Clock:
         """Return the value to hand to the rule in place of a datetime."""
         return Tracked(self.moment, 1.0, self)
 
-    def turn(self, value: Any, slope: float, limit: Any) -> None:
-        """Note that ``value``, which moves by `slope` a second, was compared with `limit`."""
+    def turn(self, value: Any, slope: float, limit: Any, *, at_once: bool = False) -> None:  # noqa: ARG002
+        """Note that ``value``, which moves by `slope` a second, was compared with `limit`.
+
+        `at_once` says that the answer is another one at the instant at which both are equal, not only behind it.
+        """
         # Never, as far as a datetime reaches or types compare; NaT and NaN compare the same for ever.
         with suppress(ArithmeticError, TypeError, ValueError):
             gap = limit - value
@@ -122,8 +125,9 @@ class Tracked:
 
     def _compared(self, other: Any, compare: Callable[[Any, Any], bool]) -> bool:
         if type(other) is not Tracked and isinstance(other, _FOLLOWED) and not _aware(other):
-            self._clock.turn(self._value, self._slope, other)
-            return compare(self._value, other)
+            outcome = compare(self._value, other)
+            self._clock.turn(self._value, self._slope, other, at_once=compare(other, other) is not outcome)
+            return outcome
         other = other._leave() if type(other) is Tracked else other
         return compare(self._leave(), other)
 

@@ -15,20 +15,21 @@ __all__ = ["MOMENT", "threshold_of", "tick_from"]
 
 
 def threshold_of(scene: Scene, turn: Turn) -> Threshold:
-    """Return a comparison with the clock as ages, and the first tick behind its turn."""
+    """Return a comparison with the clock as ages, and the first tick at which it has turned."""
     actual, needed = turn.actual, turn.needed
     if isinstance(actual, datetime) and isinstance(needed, datetime):
         # Whichever was compared, the clock has moved on from one of them and must from the other.
         actual, needed = scene.at - needed, scene.at - actual
-    tick = tick_from(scene, turn.turns_at)
+    tick = tick_from(scene, turn.turns_at, at_once=turn.at_once)
     return Threshold(actual, needed, turn.turns_at, *(tick or (None, None)))
 
 
-def tick_from(scene: Scene, moment: datetime) -> tuple[int, datetime] | None:
-    """Return number and time of the first tick behind a moment; None if the replay ends before."""
+def tick_from(scene: Scene, moment: datetime, *, at_once: bool) -> tuple[int, datetime] | None:
+    """Return number and time of the first tick behind a moment, or at it; None if the replay ends before."""
+    last_before = moment - timedelta(microseconds=1) if at_once else moment
     for row in scene.run.metrics.itertuples():
         start: Any = row.at.to_pydatetime()  # type: ignore[union-attr]
-        found = _within(scene, int(row.tick), start, int(row.repeats), moment)  # type: ignore[arg-type]
+        found = _within(scene, int(row.tick), start, int(row.repeats), last_before)  # type: ignore[arg-type]
         if found is not None:
             return found
     return None

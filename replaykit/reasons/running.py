@@ -35,6 +35,8 @@ class Turn:
     actual: Any
     needed: Any
     turns_at: datetime
+    at_once: bool
+    """Whether it has turned at that instant, and not only behind it."""
 
 
 class _NotingClock(Clock):
@@ -44,12 +46,12 @@ class _NotingClock(Clock):
         super().__init__(moment)
         self.compared: list[Turn] = []
 
-    def turn(self, value: Any, slope: float, limit: Any) -> None:
+    def turn(self, value: Any, slope: float, limit: Any, *, at_once: bool = False) -> None:
         before = len(self.turns)
-        super().turn(value, slope, limit)
+        super().turn(value, slope, limit, at_once=at_once)
         if len(self.turns) > before:
             middle = self.turns[before + (len(self.turns) - before) // 2]
-            self.compared.append(Turn(value, limit, middle))
+            self.compared.append(Turn(value, limit, middle, at_once))
 
 
 @dataclass

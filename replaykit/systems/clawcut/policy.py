@@ -1,0 +1,159 @@
+"""The policy: which jobs are candidates, how stale each is, when it may be checked, and what will become of it.
+
+Pure functions of a job, a time and thresholds. The rule, the card, the pass and the batch all ask here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from replaykit.errors import ReconcilerError, excerpt
+from replaykit.systems.clawcut.times import read_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LIVE", "PARAMS", "TERMINAL", "Hints", "Policy", "backoff", "hints", "is_candidate", "next_due"]
+
+LIVE = ("queued", "pending", "processing")
+TERMINAL = ("completed", "failed", "cancelled")
+
+PARAMS: dict[str, Any] = {
+    "kinds": ("video",),  # kinds of jobs that a provider works on for long, and that can be asked about
+    "min_age": timedelta(minutes=10),  # no automatic check of a job that was updated more recently
+    "fresh_for": timedelta(minutes=5),  # bucket fresh; an automatic check of such a job is a violation
+    "stale_after": timedelta(minutes=10),  # bucket stale; between the two: watch
+    "very_stale_after": timedelta(hours=1),  # bucket very_stale
+    "limit": 25,  # checks of one pass
+    "backoff": timedelta(minutes=10),  # pause after a check that settled nothing, doubled after each further one
+    "longest_backoff": timedelta(hours=6),
+    "check_timeout": timedelta(minutes=2),  # a check without an answer is no longer in flight after this
+    "bound": timedelta(hours=6),  # no job may be non-terminal for longer
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The thresholds; `PARAMS` are the same for the reconciler, which takes them from ``state.params``."""
+
+    kinds: tuple[str, ...] = PARAMS["kinds"]
+    min_age: timedelta = PARAMS["min_age"]
+    fresh_for: timedelta = PARAMS["fresh_for"]
+    stale_after: timedelta = PARAMS["stale_after"]
+    very_stale_after: timedelta = PARAMS["very_stale_after"]
+    limit: int = PARAMS["limit"]
+    backoff: timedelta = PARAMS["backoff"]
+    longest_backoff: timedelta = PARAMS["longest_backoff"]
+    check_timeout: timedelta = PARAMS["check_timeout"]
+    bound: timedelta = PARAMS["bound"]
+
+    def __post_init__(self) -> None:
+        if not timedelta(0) <= self.fresh_for <= self.stale_after <= self.very_stale_after:
+            raise ReconcilerError(
+                f"Policy: fresh_for={self.fresh_for}, stale_after={self.stale_after}, "
+                f"very_stale_after={self.very_stale_after}; expected them in rising order."
+            )
+        if self.min_age < timedelta(0) or isinstance(self.limit, bool) or self.limit < 0:
+            raise ReconcilerError(
+                f"Policy: min_age={self.min_age}, limit={excerpt(self.limit)}; expected neither below 0."
+            )
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Policy:
+        """Return the policy in a reconciler's parameters."""
+        return cls(**{name: params[name] for name in PARAMS})
+
+    def with_(self, **thresholds: Any) -> Policy:
+        """Return a copy with some thresholds changed."""
+        return replace(self, **thresholds)
+
+
+@dataclass(frozen=True)
+class Hints:
+    """How stale a job is at a moment, and whether the automatic pass may ask about it."""
+
+    age: timedelta | None
+    """Since the job was last updated; None where that can't be known."""
+    bucket: str
+    """``fresh``, ``watch``, ``stale``, ``very_stale`` or ``unknown`` (updated_at missing, unreadable or ahead)."""
+    eligible: bool
+    """Whether it is old enough for an automatic check, and no earlier check asks for patience."""
+    eligible_at: datetime | None
+    """From when on it is; UTC. None where that can't be known."""
+    attempts: int
+    """Checks since the job last changed that settled nothing."""
+    advice: str
+    """One sentence for the operator."""
+
+
+def is_candidate(job: Mapping[str, Any], policy: Policy) -> bool:
+    """Return whether a job can be asked about: of such a kind, not terminal, and the provider gave it an id.
+
+    ``job["has_provider_id"]`` says the last; a job without one is never a candidate, since nobody can know whether
+    the provider has it.
+    """
+    return job["kind"] in policy.kinds and job["status"] in LIVE and bool(job["has_provider_id"])
+
+
+def backoff(attempts: int, policy: Policy) -> timedelta:
+    """Return the pause after so many checks in a row that settled nothing: doubled each time, up to the longest."""
+    if attempts <= 0 or not policy.backoff:
+        return timedelta(0)
+    doublings = min(attempts - 1, 40)
+    return min(policy.backoff * (1 << doublings), policy.longest_backoff)
+
+
+def next_due(attempts: int, last_checked_at: datetime | None, policy: Policy) -> datetime | None:
+    """Return when a job that was checked before may be checked again by itself; None if it never was."""
+    return None if last_checked_at is None or not attempts else last_checked_at + backoff(attempts, policy)
+
+
+def hints(
+    updated_at: Any, now: datetime, policy: Policy, *, attempts: int = 0, last_checked_at: datetime | None = None
+) -> Hints:
+    """Return how stale a job is.
+
+    Parameters
+    ----------
+    updated_at
+        As the app wrote it; see `replaykit.systems.clawcut.times.read_time`.
+    now
+        UTC without a zone.
+    attempts, last_checked_at
+        Earlier checks that settled nothing, and when the last of them was.
+    """
+    updated = read_time(updated_at)
+    if updated is None or updated > now:
+        reason = (
+            "updated_at lies ahead"
+            if updated is not None
+            else ("updated_at is missing" if updated_at in (None, "") else "updated_at can't be read")
+        )
+        return Hints(None, "unknown", False, None, attempts, f"Look at it yourself: {reason}, so its age is unknown.")
+    due = next_due(attempts, last_checked_at, policy)
+    eligible_at = max(updated + policy.min_age, due) if due is not None else updated + policy.min_age
+    age, eligible = now - updated, now >= eligible_at
+    bucket = _bucket(age, policy)
+    return Hints(age, bucket, eligible, eligible_at, attempts, _advice(bucket, now, eligible_at, attempts))
+
+
+def _bucket(age: timedelta, policy: Policy) -> str:
+    if age < policy.fresh_for:
+        return "fresh"
+    if age < policy.stale_after:
+        return "watch"
+    return "stale" if age < policy.very_stale_after else "very_stale"
+
+
+def _advice(bucket: str, now: datetime, eligible_at: datetime, attempts: int) -> str:
+    if now < eligible_at:
+        wait = f"{eligible_at:%H:%M} UTC" if eligible_at.date() == now.date() else f"{eligible_at:%Y-%m-%d %H:%M} UTC"
+        if attempts:
+            times = "once" if attempts == 1 else f"{attempts} times"
+            return f"Checked {times} without an end; the next check is due at {wait}."
+        return f"Leave it: it was updated recently and may be checked from {wait} on."
+    if bucket == "very_stale":
+        return "Check it: nothing has been heard of it for long, so it is probably stranded."
+    return "Check it: it may be stranded." if bucket == "stale" else "It may be checked."
