@@ -159,7 +159,7 @@ def test_every_sample_says_what_it_is_and_under_which_license(sample_data: Path)
 
     assert len(folders) >= 3
     assert [f.name for f in folders if not ((f / "README.md").is_file() and (f / "LICENSE").is_file())] == []
-    assert size < 2_500_000
+    assert size < 4_000_000
 
 
 def test_generated_sample_is_what_its_script_writes(sample_data: Path, tmp_path: Path):
