@@ -100,13 +100,13 @@ def _schema(text_ids: bool, times: str, text_event_ids: bool) -> list[str]:
     key = "TEXT PRIMARY KEY NOT NULL" if text_ids else "INTEGER PRIMARY KEY"
     event_key = "TEXT PRIMARY KEY NOT NULL" if text_event_ids else "INTEGER PRIMARY KEY"
     time = "TEXT" if times == "iso" else "INTEGER"
-    return [
-        f"CREATE TABLE ai_jobs (id {key}, kind TEXT NOT NULL, provider TEXT NOT NULL, status TEXT NOT NULL, "
-        "provider_job_id TEXT, request_json TEXT, response_json TEXT, result_url TEXT, error TEXT, "
-        f"created_at {time} NOT NULL, updated_at {time})",
-        f"CREATE TABLE audit_events (id {event_key}, kind TEXT NOT NULL, actor TEXT, created_at {time} NOT NULL, "
-        "metadata TEXT)",
-    ]
+    jobs = (
+        f"id {key}, kind TEXT NOT NULL, provider TEXT NOT NULL, status TEXT NOT NULL, provider_job_id TEXT, "
+        f"request_json TEXT, response_json TEXT, result_url TEXT, error TEXT, created_at {time} NOT NULL, "
+        f"updated_at {time}"
+    )
+    events = f"id {event_key}, kind TEXT NOT NULL, actor TEXT, created_at {time} NOT NULL, metadata TEXT"
+    return [f"CREATE TABLE ai_jobs ({jobs})", f"CREATE TABLE audit_events ({events})"]
 
 
 def insert(app: sqlite3.Connection, table: str, row: dict[str, Any], times: str = "iso") -> None:
