@@ -120,6 +120,13 @@ def of_small():
     }
 
 
+@cache
+def all_results():
+    """Return the results of both by name, which many tests look at."""
+    return {**of_town(), **of_small()}
+
+
+@cache
 def pictures():
     """Return pictures by name."""
     recording, run = town()
@@ -134,8 +141,7 @@ def pictures():
 
 def shown():
     """Return what each result shows, as plain text and as HTML or SVG."""
-    results = {**of_town(), **of_small()}
-    texts = {name: [repr(one), getattr(one, "_repr_html_", str)()] for name, one in results.items()}
+    texts = {name: [repr(one), getattr(one, "_repr_html_", str)()] for name, one in all_results().items()}
     return {**texts, **{name: [repr(one), one.svg] for name, one in pictures().items()}}
 
 

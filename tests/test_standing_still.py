@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from made import MANY, WINDOW, of_small, of_town, order_of_a_set, pictures, shown, town
+from made import MANY, WINDOW, all_results, of_small, order_of_a_set, pictures, shown, town
 
 import replaykit as rk
 
@@ -28,7 +28,7 @@ FRAMES = {"town's violations", "violations", "muted"}  # DataFrames, which read 
 @pytest.fixture(scope="module")
 def results():
     """Give every result by name."""
-    return {**of_town(), **of_small()}
+    return all_results()
 
 
 @pytest.fixture(scope="module")
