@@ -187,12 +187,14 @@ def test_wheel_works_in_a_clean_environment_with_core_dependencies_only(wheel: P
     pinned = pinned_blocks(repository / "constraints.txt")
     core = tmp_path / "core.txt"
     core.write_text("\n".join(block for name in sorted(needed_by("replaykit")) for block in pinned[name]) + "\n")
-    run(sys.executable, "-m", "venv", tmp_path / "clean")
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "clean")
     python = tmp_path / "clean" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", core)
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
+    quick = ["install", "--quiet", "--no-compile"]  # what is used of it is compiled then
+    run(*pip, *quick, "--require-hashes", "-r", core)
+    run(*pip, *quick, "--no-deps", wheel)
 
-    run(python, "-m", "pip", "check")
+    run(*pip, "check")
     usage = (repository / "tests" / "typed" / "usage.py").read_text()
     (tmp_path / "usage.py").write_text(usage + "    print(rk.__file__)\n")
     found, place = run(python, "-I", "-W", "error", "usage.py", cwd=tmp_path).splitlines()
