@@ -6,11 +6,16 @@ import json
 import re
 
 import pytest
+from samples import everything
 
 VIEWS = (
     "Actions", "State diff", "State at", "Violations", "Why", "Why not", "Events", "Story", "Metrics", "Verdict",
     "Differing cells", "Problems",
 )  # fmt: skip
+# One view of each sort: those whose code is run, and those looked at in a narrow window; and, with one that has marks
+# in colour, in the dark. In light all are looked at; everything is done to all with --hypothesis-profile=thorough.
+TRIED = VIEWS if everything() else ("Actions", "State at", "Why", "Why not", "Verdict")
+DARK = VIEWS if everything() else ("State diff", *TRIED)
 GRID = """grid => { const rows = [...grid.querySelectorAll('tbody tr')], box = grid.getBoundingClientRect();
   const chosen = rows.findIndex(row => row.classList.contains('selected')), at = rows[chosen]?.getBoundingClientRect();
   return { columns: [...grid.querySelectorAll('thead th')].map(one => one.textContent), chosen,
@@ -166,6 +171,12 @@ class Hand:
     def ask(self, code):
         """Run code in the last cell and return what it prints."""
         return self._run(self.page.locator(".jp-CodeCell").last, code)
+
+    def copy(self):
+        """Copy the code of the open view to the clipboard."""
+        self.page.evaluate("navigator.clipboard.writeText('')")
+        self.root.get_by_role("button", name="Copy as code").click()
+        self.until(self.clipboard, "the clipboard")
 
     def paste(self):
         """Paste the clipboard into the cell below the explorer and run it."""
