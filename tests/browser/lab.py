@@ -115,11 +115,14 @@ def notebook(path, *sources):
 def errors_in(page, path):
     """Save the notebook and return the errors in it; cells far from the screen are not drawn."""
     before = path.stat().st_mtime_ns
+    page.evaluate("document.activeElement.blur()")  # a widget may keep JupyterLab's keys for itself
     page.keyboard.press("Control+s")
     for _ in range(40):
         if path.stat().st_mtime_ns != before:
             break
         page.wait_for_timeout(250)
+    else:
+        pytest.fail(f"{path.name} was not saved, so nothing is known of errors in it")
     cells = [cell for cell in _written(page, path)["cells"] if cell["cell_type"] == "code"]
     outputs = [output for cell in cells for output in cell["outputs"]]
     return [f"{one['ename']}: {one['evalue']}" for one in outputs if one["output_type"] == "error"]

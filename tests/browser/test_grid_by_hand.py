@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from axe_core_python.sync_playwright import Axe
-from lab import CHROMIUM, NEEDED, change_theme, errors_in, notebook, open_and_run, started
+from lab import CHROMIUM, NEEDED, change_theme, errors_in, notebook, open_and_run, serious, started
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -90,7 +89,7 @@ def look(address, notebooks, folder, attempt):
             for theme in ("Light", "Dark"):
                 change_theme(page, theme)
                 page.screenshot(path=folder / f"grid-{theme.lower()}-{attempt}.png")
-                seen[theme] = serious(page)
+                seen[theme] = serious(page, GRID, ".widget-vbox")
             seen["ran"] = page.evaluate("window.hostile")
             seen["elements"] = page.locator(
                 f"{GRID} :is(script, img, svg, iframe, a, style[hostile-marker], [onerror])"
@@ -146,12 +145,6 @@ def turn(page, seen):
     field.press("Enter")
     playwright.expect(first).to_have_text("31")
     seen["names"] = page.eval_on_selector_all(f"{GRID} table", "tables => tables.map(one => one.ariaLabel)")
-
-
-def serious(page):
-    """Return the serious findings of axe in grids and what is around them."""
-    found = Axe().run(page, context={"include": [[GRID], [".widget-vbox"]]})["violations"]
-    return [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in {"serious", "critical"}]
 
 
 def test_hostile_texts_do_nothing(seen):
