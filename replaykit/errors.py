@@ -10,6 +10,7 @@ ReplayKitError
 ├── ReconcilerError      the reconciler is badly declared, or its code raised
 │   ├── IsolationError   replayed code tried to leave the transaction
 │   └── ExternalError    an external program crashed, hung or broke the protocol
+├── OperationError       what was asked of a live system can't be done; never quotes paths, URLs or anybody's data
 ├── VerdictError         a verdict, violation or determinism check that was asked to raise
 └── KeyDiffError         keys of a diff are missing, null or repeated
 """
@@ -27,6 +28,7 @@ __all__ = [
     "IsolationError",
     "KeyDiffError",
     "LoadError",
+    "OperationError",
     "QueryError",
     "ReconcilerError",
     "ReplayKitError",
@@ -107,6 +109,19 @@ class ExternalError(ReconcilerError):
 
 STOPPING = (IsolationError, ExternalError)
 """Errors that no ``on_error`` passes over."""
+
+
+class OperationError(ReplayKitError):
+    """What was asked of a live system can't be done: its database is missing or locked, it has no such job.
+
+    The message never quotes a path, a URL, an id of a provider, a credential or the text of somebody else's exception,
+    nor is there a cause. ``reason`` is one word for programs: ``missing``, ``locked``, ``unreadable``, ``read_only``,
+    ``changed``, ``unknown_job`` or ``invalid``.
+    """
+
+    def __init__(self, message: str, *, reason: str = "invalid") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class VerdictError(ReplayKitError, AssertionError):

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replaykit.systems.clawcut.policy import LIVE, TERMINAL
-from replaykit.systems.clawcut.schema import Entry
 from replaykit.systems.clawcut.times import read_time
+
+if TYPE_CHECKING:
+    from replaykit.systems.clawcut.schema import Entry
 
 __all__ = [
     "CHECKED",
@@ -32,7 +34,7 @@ SETTLED = ("completed", "failed")
 """Outcomes of a check after which the job is terminal."""
 
 _JOB_IDS = ("job_id", "ai_job_id", "jobId", "aiJobId")
-_ACTORS = ("app", "clawcut", "cron", "operator", "pass", "provider", "scheduler", "system", "user", "worker")
+_ACTORS = ("app", "clawcut", "cron", "operator", "pass", "poller", "provider", "scheduler", "system", "user", "worker")
 OUTCOMES = (
     *SETTLED,
     "still_running",
@@ -42,9 +44,10 @@ OUTCOMES = (
     "changed_meanwhile",
     "in_flight",
     "not_written",
+    "terminal",
 )
 """What a check can end with."""
-_SAID = frozenset([*OUTCOMES, *LIVE, *TERMINAL, "no_candidates", "none_old_enough", "all_waiting"])
+_SAID = frozenset([*OUTCOMES, *LIVE, *TERMINAL, "no_candidates", "none_old_enough", "all_waiting", "another_pass"])
 """Words that may be shown where metadata holds them; any other text is the app's own."""
 
 

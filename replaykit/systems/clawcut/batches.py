@@ -1,0 +1,148 @@
+"""Batches: an operator asks about the oldest jobs at once."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from replaykit.display import brief, count
+from replaykit.errors import OperationError
+from replaykit.systems.clawcut.candidates import Candidate, find_candidates
+from replaykit.systems.clawcut.checking import Order, check_one, not_written
+from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
+from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.policy import Policy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from replaykit.systems.clawcut.provider import Providers
+
+__all__ = ["Batch", "age_gate", "check_all", "check_batch", "check_limit"]
+
+_USUAL = Policy()
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, repr=False)
+class Batch:
+    """What a batch came to."""
+
+    scanned_count: int
+    """Jobs that could be asked about: of such a kind, not terminal, with a provider id; however old."""
+    min_age_minutes: float
+    checks: tuple[Check, ...]
+    """Oldest update first."""
+    apply: bool
+    """Whether answers were written."""
+
+    @property
+    def count(self) -> int:
+        """How many of them were old enough, within the limit, and had their turn."""
+        return len(self.checks)
+
+    @property
+    def results(self) -> Mapping[str, int]:
+        """Outcome to number of jobs."""
+        return count_outcomes(self.checks)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each check, with the fields of `Check`."""
+        return checks_frame(self.checks)
+
+    @property
+    def sentence(self) -> str:
+        """The batch in one line."""
+        dry = "" if self.apply else "; dry run, nothing was written"
+        scanned = count(self.scanned_count, "candidate")
+        return f"{self.count:,} of {scanned} checked: {told_outcomes(self.results)}{dry}"
+
+    def __repr__(self) -> str:
+        return brief("Batch", self.sentence)
+
+    def _repr_html_(self) -> str:
+        return checks_html(self.checks, caption=self.sentence)
+
+
+def check_batch(
+    database: str | os.PathLike[str],
+    provider: Providers,
+    *,
+    limit: int = 25,
+    min_age_minutes: float = 10,
+    apply: bool = False,
+    now: datetime | str | None = None,
+    actor: str = "operator",
+    policy: Policy = _USUAL,
+    progress: Progress | None = None,
+) -> Batch:
+    """Ask the providers about the oldest jobs; one that fails does not keep the others.
+
+    A batch does not wait for the backoff of earlier checks: an operator asks on purpose. Jobs whose age is not known
+    are not in it; `check` them one by one.
+
+    Parameters
+    ----------
+    provider, apply, now, actor
+        As for `replaykit.systems.clawcut.check`.
+    limit
+        How many jobs to ask about at most.
+    min_age_minutes
+        Only jobs that were last updated so long ago.
+    progress
+        Called as ``progress(done, total)`` before the first job and after each.
+
+    Raises
+    ------
+    OperationError
+        There is no such database, or it can't be read.
+    LoadError
+        It is not the app's.
+    """
+    order = Order(apply, now, actor, policy)
+    gate, most = age_gate(min_age_minutes), check_limit(limit)
+    with reading(database) as connection:
+        found = find_candidates(connection, order.time(), policy)
+    old = [one for one in found if one.hints.age is not None and one.hints.age >= gate]
+    checks = check_all(database, old[:most], provider, order, progress)
+    return Batch(len(found), min_age_minutes, tuple(checks), apply)
+
+
+def check_all(
+    database: str | os.PathLike[str],
+    chosen: list[Candidate],
+    provider: Providers,
+    order: Order,
+    progress: Progress | None = None,
+) -> Iterable[Check]:
+    """Yield a check for each job in turn; an error of the database is one job's outcome."""
+    tell = progress if progress is not None else lambda _done, _total: None
+    tell(0, len(chosen))
+    for done, one in enumerate(chosen, 1):
+        try:
+            check = check_one(database, one, provider, order)
+        except OperationError as error:
+            check = not_written(one, error)
+        yield check
+        tell(done, len(chosen))
+
+
+def age_gate(min_age_minutes: object) -> timedelta:
+    """Return the least age; raise OperationError if it is none."""
+    if isinstance(min_age_minutes, bool) or not isinstance(min_age_minutes, (int, float)):
+        raise OperationError("min_age_minutes: expected a number of minutes, such as 10.")
+    if not math.isfinite(min_age_minutes) or not 0 <= min_age_minutes <= 1e9:
+        raise OperationError("min_age_minutes: expected minutes from 0 on, such as 10.")
+    return timedelta(minutes=min_age_minutes)
+
+
+def check_limit(limit: object) -> int:
+    """Return how many jobs to ask about; raise OperationError if it is no such number."""
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise OperationError("limit: expected a whole number from 0 on, such as 25.")
+    return limit

@@ -1,0 +1,75 @@
+"""Candidates: the jobs that can be asked about, how stale each is, and what was tried before."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from replaykit.systems.clawcut.audit import CHECKED, Past, job_of, metadata_of, past_checks, read_entry
+from replaykit.systems.clawcut.policy import LIVE, Hints, Policy, hints, is_candidate
+from replaykit.systems.clawcut.schema import Job, entries, jobs
+from replaykit.systems.clawcut.times import read_time
+
+__all__ = ["Candidate", "checked_since", "find_candidates", "find_job", "newest_event"]
+
+_LIVE = f"WHERE status IN ({', '.join('?' * len(LIVE))})"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A job as it was seen at a moment, without its secrets."""
+
+    job: Job
+    hints: Hints
+    newest_event: int
+    """The rowid of the newest audit event at that moment; what is checked later comes after it."""
+
+
+def find_candidates(connection: sqlite3.Connection, now: datetime, policy: Policy) -> list[Candidate]:
+    """Return the jobs that can be asked about, oldest updated first; those of an unknown age last."""
+    found = [job for job in jobs(connection, _LIVE, LIVE) if is_candidate(job._asdict(), policy)]
+    seen = _seen(connection, found, now, policy)
+    return sorted(seen, key=lambda one: (one.hints.age is None, read_time(one.job.updated_at) or now))
+
+
+def find_job(connection: sqlite3.Connection, job_id: Any, now: datetime, policy: Policy) -> Candidate | None:
+    """Return one job, whatever its kind and status; None if there is none with that id."""
+    try:
+        found = list(jobs(connection, "WHERE id = ?", (job_id,)))
+    except (OverflowError, UnicodeEncodeError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        return None  # no id of SQLite
+    return _seen(connection, found, now, policy)[0] if found else None
+
+
+def _seen(connection: sqlite3.Connection, found: list[Job], now: datetime, policy: Policy) -> list[Candidate]:
+    newest = newest_event(connection)
+    past = _past(connection, found)
+    return [Candidate(job, _hints(job, past.get(job.id), now, policy), newest) for job in found]
+
+
+def _past(connection: sqlite3.Connection, found: list[Job]) -> dict[Any, Past]:
+    """Return earlier checks by job id; metadata may hold an id as text where the column holds a number."""
+    ids = {str(job.id): job.id for job in found}
+    told = (read_entry(entry) for entry in entries(connection, (CHECKED,)))
+    checks = [replace(event, job_id=ids[str(event.job_id)]) for event in told if str(event.job_id) in ids]
+    return past_checks(checks, {job.id: read_time(job.updated_at) for job in found})
+
+
+def _hints(job: Job, past: Past | None, now: datetime, policy: Policy) -> Hints:
+    attempts, last = (past.attempts, past.last_checked_at) if past is not None else (0, None)
+    return hints(job.updated_at, now, policy, attempts=attempts, last_checked_at=last)
+
+
+def newest_event(connection: sqlite3.Connection) -> int:
+    """Return the rowid of the newest audit event; 0 if there is none."""
+    (newest,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM audit_events").fetchone()
+    return int(newest)
+
+
+def checked_since(connection: sqlite3.Connection, job_id: Any, event: int) -> bool:
+    """Return whether a job was checked by somebody after an audit event."""
+    query = "SELECT metadata FROM audit_events WHERE kind = ? AND rowid > ?"
+    told = (metadata_of(metadata) for (metadata,) in connection.execute(query, (CHECKED, event)))
+    return any(str(job_of(metadata or {})) == str(job_id) for metadata in told)

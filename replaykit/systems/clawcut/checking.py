@@ -1,0 +1,182 @@
+"""Checking: ask the provider of one job, and write what it says where that was asked for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from replaykit.errors import OperationError
+from replaykit.systems.clawcut.candidates import Candidate, checked_since, find_job
+from replaykit.systems.clawcut.checks import Check, sentence_of
+from replaykit.systems.clawcut.claims import claimed
+from replaykit.systems.clawcut.clocks import moment
+from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.policy import LIVE, TERMINAL, Policy
+from replaykit.systems.clawcut.provider import Asker, Providers, Reply, ask, asker
+from replaykit.systems.clawcut.schema import word
+from replaykit.systems.clawcut.settling import Row, read_row, settle
+from replaykit.systems.clawcut.times import written_like
+
+__all__ = ["Order", "check", "check_one", "not_written"]
+
+_USUAL = Policy()
+_NO_ID = "It has no provider id, so that nobody can know whether the provider has it; it needs a person."
+_NO_PROVIDER = "Nobody was named to ask about jobs of its provider."
+_ODD_STATUS = "Its status is none that is known; it needs a person."
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for: by whom, at which time, and whether answers are written."""
+
+    apply: bool
+    now: datetime | str | None
+    actor: str
+    policy: Policy
+    automatic: bool = False
+
+    def __post_init__(self) -> None:
+        actor: object = self.actor
+        if not isinstance(actor, str) or not actor:
+            raise OperationError("actor: expected a word for who asks, such as 'operator'.")
+        self.time()
+
+    def time(self) -> datetime:
+        """Return the time that was given, else the machine's, as naive UTC."""
+        return moment(self.now)
+
+
+def check(
+    database: str | os.PathLike[str],
+    job_id: Any,
+    provider: Providers,
+    *,
+    apply: bool = False,
+    now: datetime | str | None = None,
+    actor: str = "operator",
+    policy: Policy = _USUAL,
+) -> Check:
+    """Ask the provider about one job, on purpose: whatever its kind and age, and however often it was asked before.
+
+    Parameters
+    ----------
+    provider
+        A `Provider`, a function of the same shape, or a mapping from names of providers to such.
+    apply
+        Whether to write the answer: the job's ending, if it has one, and one audit event. A job that changed while
+        the provider was asked is left alone. Without it the provider is asked, and nothing is written.
+    now
+        The time that ages are told by and that is written: UTC, ISO text or a datetime. None is the machine's.
+    actor
+        Who asks, for the audit event.
+
+    Returns
+    -------
+    Check
+        Nobody is asked about a job that is terminal (``terminal``), has no provider id or whose provider nobody was
+        named for (``indeterminate``), or that somebody else on this machine asks about just now (``in_flight``).
+
+    Raises
+    ------
+    OperationError
+        There is no such job or database, or it is locked for too long; nothing was written.
+    LoadError
+        The database is not the app's.
+    """
+    order = Order(apply, now, actor, policy)
+    with reading(database) as connection:
+        seen = find_job(connection, job_id, order.time(), policy)
+    if seen is None:
+        raise OperationError(
+            "The database has no job with that id; expected the id of a row of ai_jobs.", reason="unknown_job"
+        )
+    return check_one(database, seen, provider, order)
+
+
+def check_one(database: str | os.PathLike[str], seen: Candidate, provider: Providers, order: Order) -> Check:
+    """Ask about a job as it was seen, unless it has moved since or somebody else is at it."""
+    if seen.job.status in TERMINAL:
+        return _untouched(seen, "terminal")
+    with claimed(database, "job", seen.job.id) as free:
+        if not free:
+            return _untouched(seen, "in_flight")
+        with reading(database) as connection:
+            row = read_row(connection, seen.job.id)
+            checked = checked_since(connection, seen.job.id, seen.newest_event)
+        if row is None or checked or not _is_as_seen(row, seen):
+            status = None if row is None else word(row.status)
+            because = "somebody else checked it" if checked else "it changed"
+            return replace(_untouched(seen, "changed_meanwhile", because), status_after=status)
+        return _asked(database, seen, row, provider, order)
+
+
+def _is_as_seen(row: Row, seen: Candidate) -> bool:
+    has_id = row.provider_job_id not in (None, "", b"")
+    return (word(row.status), row.updated_at, has_id) == (
+        seen.job.status,
+        seen.job.updated_at,
+        seen.job.has_provider_id,
+    )
+
+
+def _asked(database: str | os.PathLike[str], seen: Candidate, row: Row, provider: Providers, order: Order) -> Check:
+    asks = asker(provider, row.provider)
+    asked_at = None
+    reply = Reply("indeterminate", _reason(seen, asks))
+    if not reply.because and asks is not None:
+        asked_at = order.time()
+        reply = ask(asks, _text(row.provider_job_id))
+    found = replace(_untouched(seen, reply.outcome, reply.because), asked_at=asked_at)
+    if not order.apply:
+        return found
+    age = seen.hints.age
+    details = {
+        "asked_at": None if asked_at is None else written_like(asked_at, None),
+        "age_minutes": None if age is None else round(age.total_seconds() / 60, 1),
+        "attempt": seen.hints.attempts + 1,
+        "automatic": order.automatic,
+    }
+    done = settle(database, row, reply, order.time(), order.actor, details)
+    return replace(
+        found,
+        outcome=done.outcome,
+        status_after=done.status,
+        applied=done.applied,
+        sentence=sentence_of(done.outcome, reply.because, written=done.applied),
+    )
+
+
+def _reason(seen: Candidate, asks: Asker | None) -> str:
+    """Return why nobody can be asked; empty if somebody can."""
+    if not seen.job.has_provider_id:
+        return _NO_ID
+    if seen.job.status not in LIVE:
+        return _ODD_STATUS
+    return _NO_PROVIDER if asks is None else ""
+
+
+def _text(provider_job_id: Any) -> str:
+    return provider_job_id.decode("utf-8", "replace") if isinstance(provider_job_id, bytes) else str(provider_job_id)
+
+
+def _untouched(seen: Candidate, outcome: str, because: str = "") -> Check:
+    job = seen.job
+    return Check(
+        job_id=job.id,
+        kind=job.kind,
+        provider=job.provider,
+        status_before=job.status,
+        outcome=outcome,
+        status_after=job.status,
+        applied=False,
+        age=seen.hints.age,
+        asked_at=None,
+        sentence=sentence_of(outcome, because),
+    )
+
+
+def not_written(seen: Candidate, error: OperationError) -> Check:
+    """Return what to tell of a job whose turn ended with an error of ours: nothing was written."""
+    return _untouched(seen, "not_written", str(error))

@@ -1,0 +1,84 @@
+"""Claims: on one machine a job is asked about by one at a time, across threads and processes.
+
+A claim is a lock of the system on a file. It is free as soon as its process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from replaykit.errors import OperationError
+from replaykit.systems.clawcut.quiet import quiet
+
+__all__ = ["claimed"]
+
+
+@contextmanager
+def claimed(database: str | os.PathLike[str], what: str, id: Any = None) -> Iterator[bool]:
+    """Claim a job of a database, or a whole pass, and say whether it was free; it is free again at the end.
+
+    Raises
+    ------
+    OperationError
+        The folder of the claims, private to the user below the system's temporary one, can't be used.
+    ImportError
+        filelock is not installed; the message says what to install.
+    """
+    try:
+        from filelock import FileLock, Timeout
+    except ImportError as exc:
+        raise ImportError("Checking clawcut's jobs needs filelock: pip install 'replaykit[clawcut]'") from exc
+    lock = FileLock(_folder() / f"{_digest(database, what, id)}.lock", blocking=False, thread_local=False)
+    free = refused = False
+    with quiet("filelock"):
+        try:
+            lock.acquire()
+            free = True
+        except Timeout:
+            pass
+        except OSError:
+            refused = True
+    if refused:
+        raise _unusable() from None
+    try:
+        yield free
+    finally:
+        if free:
+            with quiet("filelock"):
+                lock.release()
+
+
+def _digest(database: str | os.PathLike[str], what: str, id: Any) -> str:
+    place = os.path.realpath(Path(database).expanduser())
+    told = f"{place}\0{what}\0{type(id).__name__}\0{id}"
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def _folder() -> Path:
+    """Return the folder of the claims; nobody else may write there, or they could hold every job for ever."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"replaykit-claims-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        raise _unusable() from None
+    private = not stat.S_IMODE(found.st_mode) & 0o022 and (not isinstance(user, int) or found.st_uid == user)
+    if not stat.S_ISDIR(found.st_mode) or not private:
+        raise _unusable()
+    return folder
+
+
+def _unusable() -> OperationError:
+    return OperationError(
+        "The claims on jobs can't be kept: their folder, replaykit-claims-<user> in the temporary one, is not the "
+        "user's own. Remove it, or name another temporary folder with TMPDIR.",
+        reason="claims",
+    )

@@ -1,0 +1,175 @@
+"""The pass: what may ask providers by itself, if it was enabled; conservative, and with one audit event of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from replaykit.display import brief, count
+from replaykit.errors import show_time
+from replaykit.systems.clawcut.audit import PASSED
+from replaykit.systems.clawcut.batches import age_gate, check_all, check_limit
+from replaykit.systems.clawcut.candidates import Candidate, find_candidates
+from replaykit.systems.clawcut.checking import Order
+from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
+from replaykit.systems.clawcut.claims import claimed
+from replaykit.systems.clawcut.clocks import moment
+from replaykit.systems.clawcut.database import reading, writing
+from replaykit.systems.clawcut.policy import Policy
+from replaykit.systems.clawcut.settling import add_event
+from replaykit.systems.clawcut.times import written_like
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from replaykit.systems.clawcut.provider import Providers
+
+__all__ = ["Pass", "run_pass"]
+
+_USUAL = Policy()
+_SKIPPED = {
+    "disabled": "it is not enabled; nothing was opened and nobody was asked",
+    "no_candidates": "there is no job to ask about",
+    "none_old_enough": "no job is old enough",
+    "all_waiting": "every job that is old enough waits for the pause after its last check",
+    "another_pass": "another pass is at work on this machine",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Pass:
+    """What a pass came to."""
+
+    ran_at: datetime
+    """When it began, UTC."""
+    enabled: bool
+    dry_run: bool
+    """Whether answers were only asked for, not written."""
+    limit: int
+    min_age_minutes: float
+    scanned: int = 0
+    """Jobs that could be asked about, however old."""
+    eligible: int = 0
+    """Those of them that were old enough and had no pause to keep; at most ``limit`` of them were asked about."""
+    skip_reason: str | None = None
+    """Why nobody was asked: ``disabled``, ``no_candidates``, ``none_old_enough``, ``all_waiting`` or ``another_pass``;
+    None if somebody was, or the limit is 0."""
+    checks: tuple[Check, ...] = ()
+    """Oldest update first."""
+
+    @property
+    def reconciled(self) -> int:
+        """How many jobs were ended; 0 in a dry run."""
+        return sum(check.applied for check in self.checks)
+
+    @property
+    def results(self) -> Mapping[str, int]:
+        """Outcome to number of jobs."""
+        return count_outcomes(self.checks)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each check, with the fields of `Check`."""
+        return checks_frame(self.checks)
+
+    @property
+    def sentence(self) -> str:
+        """The pass in one line."""
+        if self.skip_reason is not None:
+            return f"nobody was asked: {_SKIPPED[self.skip_reason]}"
+        dry = "; dry run, no job was written" if self.dry_run else ""
+        scanned = f"{self.eligible:,} of {count(self.scanned, 'candidate')} eligible"
+        return f"{scanned}, {len(self.checks):,} checked: {told_outcomes(self.results)}{dry}"
+
+    def __repr__(self) -> str:
+        return brief("Pass", f"{show_time(self.ran_at)}, {self.sentence}")
+
+    def _repr_html_(self) -> str:
+        return checks_html(self.checks, caption=f"Pass of {show_time(self.ran_at)}: {self.sentence}.")
+
+    def _metadata(self) -> dict[str, Any]:
+        """Return what its audit event says."""
+        return {
+            "ran_at": written_like(self.ran_at, None),
+            "enabled": self.enabled,
+            "dry_run": self.dry_run,
+            "limit": self.limit,
+            "min_age_minutes": self.min_age_minutes,
+            "scanned": self.scanned,
+            "eligible": self.eligible,
+            "reconciled": self.reconciled,
+            "skip_reason": self.skip_reason,
+            "results": dict(self.results),
+        }
+
+
+def run_pass(
+    database: str | os.PathLike[str],
+    provider: Providers,
+    *,
+    enabled: bool = False,
+    dry_run: bool = True,
+    limit: int = 25,
+    min_age_minutes: float = 10,
+    now: datetime | str | None = None,
+    policy: Policy = _USUAL,
+) -> Pass:
+    """Ask about jobs that are old enough, for cron or a scheduler.
+
+    Parameters
+    ----------
+    enabled
+        Without it nothing is opened, nobody is asked and nothing is written.
+    dry_run
+        Ask, and write nothing but the audit event of the pass itself.
+    limit
+        How many jobs to ask about at most.
+    min_age_minutes
+        Only jobs that were last updated so long ago; takes the place of the policy's ``min_age``. A job that was
+        checked without an end also waits for the policy's backoff.
+
+    Returns
+    -------
+    Pass
+        With what was asked. The same is in its audit event ``pass_ran``, which is written last: a pass that was
+        killed leaves the events of the jobs it had checked.
+
+    Raises
+    ------
+    OperationError
+        There is no such database, it can't be read, or the event of the pass can't be written.
+    LoadError
+        It is not the app's.
+    """
+    gate, most = age_gate(min_age_minutes), check_limit(limit)
+    ran_at = moment(now)
+    plan = Pass(ran_at, bool(enabled), bool(dry_run), most, min_age_minutes, skip_reason="disabled")
+    if not enabled:
+        return plan
+    order = Order(not dry_run, now, "pass", policy.with_(min_age=gate), automatic=True)
+    with claimed(database, "pass") as alone:
+        done = _run(database, provider, order, plan) if alone else replace(plan, skip_reason="another_pass")
+    with writing(database) as connection:
+        add_event(connection, PASSED, "pass", order.time(), done._metadata())
+    return done
+
+
+def _run(database: str | os.PathLike[str], provider: Providers, order: Order, plan: Pass) -> Pass:
+    with reading(database) as connection:
+        found = find_candidates(connection, plan.ran_at, order.policy)
+    eligible = [one for one in found if one.hints.eligible]
+    checks = tuple(check_all(database, eligible[: plan.limit], provider, order))
+    skipped = _skip_reason(found, eligible, order.policy)
+    return replace(plan, scanned=len(found), eligible=len(eligible), skip_reason=skipped, checks=checks)
+
+
+def _skip_reason(found: list[Candidate], eligible: list[Candidate], policy: Policy) -> str | None:
+    if eligible:
+        return None
+    if not found:
+        return "no_candidates"
+    old = any(one.hints.age is not None and one.hints.age >= policy.min_age for one in found)
+    return "all_waiting" if old else "none_old_enough"

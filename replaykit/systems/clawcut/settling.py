@@ -1,0 +1,137 @@
+"""Settling: what a provider said is written in one transaction, with one audit event, or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from replaykit.systems.clawcut.audit import CHECKED, SETTLED
+from replaykit.systems.clawcut.database import writing
+from replaykit.systems.clawcut.schema import columns_of, word
+from replaykit.systems.clawcut.times import written_like
+
+if TYPE_CHECKING:
+    from replaykit.systems.clawcut.provider import Reply
+
+__all__ = ["Row", "Settled", "add_event", "read_row", "settle"]
+
+_ROW = "SELECT id, provider, status, updated_at, created_at, provider_job_id FROM ai_jobs WHERE id = ?"
+_UNTOLD = "The provider says that it failed, and not why."
+
+
+@dataclass(frozen=True)
+class Row:
+    """A job's row as it was read before its provider was asked; it never leaves this package."""
+
+    id: Any
+    provider: Any
+    status: Any
+    updated_at: Any
+    created_at: Any
+    provider_job_id: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of the row."""
+
+    outcome: str
+    status: str | None
+    """The job's status now; None if the job is gone."""
+    applied: bool
+    """Whether the job was changed."""
+
+
+def read_row(connection: sqlite3.Connection, job_id: Any) -> Row | None:
+    """Return a job's row; None if it is gone."""
+    found = connection.execute(_ROW, (job_id,)).fetchone()
+    return None if found is None else Row(*found)
+
+
+def settle(
+    database: str | os.PathLike[str],
+    row: Row,
+    reply: Reply,
+    now: datetime,
+    actor: str,
+    details: Mapping[str, Any],
+) -> Settled:
+    """Write a reply into the job's row, if it is an ending and the row is as it was read, and an audit event of it.
+
+    Raises
+    ------
+    OperationError
+        The database can't be written, or was locked for too long; nothing was written.
+    """
+    with writing(database) as connection:
+        applied = reply.outcome in SETTLED and _end(connection, row, reply, now)
+        outcome = "changed_meanwhile" if reply.outcome in SETTLED and not applied else reply.outcome
+        found = connection.execute("SELECT status FROM ai_jobs WHERE id IS ?", (row.id,)).fetchone()
+        status = None if found is None else word(found[0])
+        told = {"job_id": row.id, "outcome": outcome, "was": word(row.status), "now": status, "applied": applied}
+        add_event(connection, CHECKED, actor, now, {**told, **details}, row.updated_at or row.created_at)
+    return Settled(outcome, status, applied)
+
+
+def _end(connection: sqlite3.Connection, row: Row, reply: Reply, now: datetime) -> bool:
+    """End the job and return whether it was still as it was read: nobody else's change is ever written over."""
+    there = columns_of(connection, "ai_jobs")
+    ending = {"status": ("?", reply.outcome), "updated_at": ("?", written_like(now, row.updated_at or row.created_at))}
+    if reply.outcome == "failed":
+        ending["error"] = ("?", reply.error or _UNTOLD)
+    else:
+        ending["result_url"] = ("coalesce(?, result_url)", reply.result_url)
+        ending["response_json"] = ("coalesce(nullif(response_json, ''), ?)", reply.response_json)
+    ending = {name: value for name, value in ending.items() if name in there}
+    changes = ", ".join(f"{name} = {value}" for name, (value, _) in ending.items())
+    done = connection.execute(
+        f"UPDATE ai_jobs SET {changes} WHERE id IS ? AND status IS ? AND updated_at IS ? AND provider_job_id IS ?",
+        (*(bound for _, bound in ending.values()), row.id, row.status, row.updated_at, row.provider_job_id),
+    )
+    return done.rowcount == 1
+
+
+def add_event(
+    connection: sqlite3.Connection,
+    kind: str,
+    actor: str,
+    now: datetime,
+    metadata: Mapping[str, Any],
+    sample: Any = None,
+) -> None:
+    """Add an audit event, with its id and its time in the forms that the newest one has.
+
+    `sample` is a time as the app writes it, for where there is no event yet.
+    """
+    newest = connection.execute("SELECT id, created_at FROM audit_events ORDER BY rowid DESC LIMIT 1").fetchone()
+    values = {
+        "kind": kind,
+        "actor": actor,
+        "created_at": written_like(now, newest[1] if newest is not None else sample),
+        "metadata": json.dumps(metadata, separators=(",", ":")),
+    }
+    if not _numbers_itself(connection):
+        values["id"] = _new_id(connection, None if newest is None else newest[0])
+    places = ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO audit_events ({', '.join(values)}) VALUES ({places})", tuple(values.values()))
+
+
+def _numbers_itself(connection: sqlite3.Connection) -> bool:
+    """Return whether SQLite makes ids up: only a column declared INTEGER PRIMARY KEY is the rowid."""
+    key = connection.execute("SELECT name, upper(type) FROM pragma_table_info('audit_events') WHERE pk > 0").fetchall()
+    return key == [("id", "INTEGER")]
+
+
+def _new_id(connection: sqlite3.Connection, newest: Any) -> Any:
+    """Return an id that is free; other writers wait for the end of the transaction."""
+    declared = columns_of(connection, "audit_events").get("id", "")
+    if isinstance(newest, int) or (newest is None and "INT" in declared):
+        query = "SELECT coalesce(max(id), 0) + 1 FROM audit_events WHERE typeof(id) = 'integer'"
+        return connection.execute(query).fetchone()[0]
+    return str(uuid.uuid4())
