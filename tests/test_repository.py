@@ -140,7 +140,7 @@ def test_core_needs_four_packages_and_the_rest_is_extras(project: dict[str, dict
     core = {Requirement(line).name for line in project["dependencies"]}
 
     assert core == {"duckdb", "pandas", "pyarrow", "sqlglot"}
-    assert set(project["optional-dependencies"]) == {"external", "notebook", "parallel", "dev"}
+    assert set(project["optional-dependencies"]) == {"clawcut", "external", "notebook", "parallel", "dev"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: "/".join(path.parts[-2:]))
