@@ -32,6 +32,7 @@ class Table:
         One column name or several. Keys never change: a new key is a delete and an insert.
     columns
         Column name to DuckDB type, for names that are no Python identifiers; `typed` says the same as keywords.
+        ``"jobs.id"`` is the type that column ``id`` of table ``jobs`` has in the recording.
         Without any the columns are taken from the recording's snapshot of this table.
     defaults
         Values an `insert` puts where it is given none; NULL otherwise.

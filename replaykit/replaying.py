@@ -54,7 +54,8 @@ def planned(
     recording: Recording, reconciler: Reconciler, plan: Plan, schedule: Schedule, actions: str, on_error: str
 ) -> Replay:
     """Run a copied reconciler over a plan; errors as `replaykit.replay`."""
-    reconciler.tables = {name: _typed(recording, name, table) for name, table in reconciler.tables.items()}
+    typed = {name: _typed(recording, name, table) for name, table in reconciler.tables.items()}
+    reconciler.tables = {name: _referring(name, table, typed) for name, table in typed.items()}
     reconciler.check()
     return Replaying(recording, reconciler, plan, schedule, actions, on_error).result()
 
@@ -72,6 +73,22 @@ def _typed(recording: Recording, name: str, table: Table) -> Table:
         )
     columns = {c: _row_type(t) for c, t in recording.columns(name).items() if c not in ("snapshot", "row_no")}
     return _distinct(name, Table(table.key, columns, defaults=table.defaults))
+
+
+def _referring(name: str, table: Table, typed: Mapping[str, Table]) -> Table:
+    """Return the table with the type of another table's column where its own says ``table.column``."""
+    columns = dict(table.columns)
+    for column, declared in columns.items():
+        other, dot, referred = declared.partition(".")
+        if not dot:
+            continue
+        if other not in typed or referred not in typed[other].columns:
+            raise ReconcilerError(
+                f"Column {column!r} of table {name!r} has the type of {declared!r}, and there is no such column; the "
+                f"tables are {list(typed)}."
+            )
+        columns[column] = typed[other].columns[referred]
+    return Table(table.key, columns, defaults=table.defaults) if columns != table.columns else table
 
 
 def _distinct(name: str, table: Table) -> Table:

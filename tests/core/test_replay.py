@@ -310,6 +310,22 @@ def test_the_same_replay_prints_the_same_in_any_process(tmp_path):
     assert len(printed.pop()) > 5_000
 
 
+@pytest.mark.parametrize("id", [7, "seven"])
+def test_a_column_may_have_the_type_that_another_has_in_the_recording(id):
+    """Ids are numbers in one app and text in the next; what refers to them follows."""
+    tables = {"notes": Table("job_id", {"job_id": "jobs.id", "n": "BIGINT"}), "jobs": Table("id")}
+    noted = Reconciler("noted", tables)
+    noted.apply("put")(lambda state, event: state["notes"].upsert({"job_id": id, "n": event.payload["n"]}))
+    known = Snapshot({"jobs": pd.DataFrame({"id": [id]})}, at=T0, after=0)
+    recording = loaded(*ROWS, keys={"jobs": "id"}, snapshots=[known])
+
+    assert list(replay(recording, noted).after["notes"]["job_id"]) == [id]
+
+    noted.tables["notes"] = Table("job_id", {"job_id": "jobs.ids"})
+    with pytest.raises(ReconcilerError, match=r"'job_id' of table 'notes' has the type of 'jobs.ids'"):
+        replay(recording, noted)
+
+
 def test_a_window_of_a_time_of_day_is_what_people_type(recording):
     """Copied from a chat."""
     run = replay(recording, jobs(), Window("06:00:20", "06:00:40"))

@@ -187,6 +187,38 @@ def test_why_not_names_the_status_and_then_the_time(name):
         assert run.actions["at"].min() == after(70)
 
 
+def too_young(state, now):
+    """Turn away strictly below the limit."""
+    for job in state["jobs"].find(status="running"):
+        if now - job["seen"] < PATIENCE:
+            continue
+        yield rk.Action("requeue", id=job["id"])
+
+
+def young(state, now):
+    """Turn away up to the limit."""
+    for job in state["jobs"].find(status="running"):
+        if now - job["seen"] <= PATIENCE:
+            continue
+        yield rk.Action("requeue", id=job["id"])
+
+
+def reached(state, now):
+    """Go on from the limit on, compared as seconds."""
+    for job in state["jobs"].find(status="running"):
+        if (now - job["seen"]).total_seconds() >= 30:
+            yield rk.Action("requeue", id=job["id"])
+
+
+@pytest.mark.parametrize(("rule", "due"), [(too_young, 65), (young, 70), (reached, 65)])
+def test_due_is_the_tick_at_which_the_limit_is_reached_if_that_is_enough(rule, due):
+    """A tick falls on the limit itself: `<` turns there, `<=` one tick later."""
+    run = run_of(rule)
+
+    assert run.why_not("requeue", id="a", at=after(45)).best.threshold.due_at == after(due)
+    assert run.actions["at"].min() == after(due)
+
+
 @pytest.mark.parametrize("name", sorted(SHAPES))
 def test_with_the_need_met_the_action_comes(name):
     """What is told for b is tried: status first, and it is late already."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
-import stat
+import struct
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,9 +25,12 @@ BUSY_SECONDS = 5.0
 
 _MAGIC = b"SQLite format 3\0"
 _WAL = b"\x02\x02"
-_KEPT = 64
+_DEAD_MAN_SWITCH = 128
+"""The byte of the shared memory that every connection locks (UNIX_SHM_DMS in SQLite's os_unix.c)."""
+_MOST_KEPT = 64
 _Stamp = tuple[int, int, int]
-_headers: OrderedDict[tuple[int, int], int] = OrderedDict()
+_kept: OrderedDict[tuple[int, int], int] = OrderedDict()
+_keeping = threading.Lock()
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _TOLD: dict[int, tuple[str, str]] = {
@@ -175,9 +180,26 @@ def _way(path: Path, stack: ExitStack) -> _Way:
         return _copied(path, [journal], stack) if journal.exists() and _is_hot(path) else _Way(path, "mode=ro")
     if not wal.exists():
         return _Way(path, "mode=ro&immutable=1")  # nobody has it open, and SQLite would make sidecars
-    if shm.exists():
+    if shm.exists() and not _is_abandoned(shm):
         return _Way(path, "mode=ro")
-    return _copied(path, [wal], stack)
+    return _copied(path, [wal], stack)  # left by a crash: SQLite would write, to read it
+
+
+def _is_abandoned(shm: Path) -> bool:
+    """Return whether nobody has a database in WAL mode open; False where the system can't tell.
+
+    Every connection holds a shared lock on one byte of the shared memory. Asking by open file description sees those of
+    this process as well.
+    """
+    asks = getattr(fcntl, "F_OFD_GETLK", None)
+    if asks is None:
+        return False
+    question = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _DEAD_MAN_SWITCH, 1, 0)
+    try:
+        answer = fcntl.fcntl(_kept_open(shm), asks, question)
+    except OSError:
+        return False
+    return struct.unpack("hhqqi", answer)[0] == fcntl.F_UNLCK
 
 
 def _is_hot(path: Path) -> bool:
@@ -201,17 +223,23 @@ def _copied(path: Path, sidecars: list[Path], stack: ExitStack) -> _Way:
 
 
 def _header(path: Path) -> bytes:
-    """Return the first bytes of a file, through a descriptor that stays open.
+    """Return the first bytes of a file; raise OperationError if they are not SQLite's."""
+    header = os.pread(_kept_open(path), 20, 0)
+    if header and not header.startswith(_MAGIC):
+        raise OperationError("The file is no SQLite database. Name the app's own.", reason="unreadable")
+    return header
+
+
+def _kept_open(path: Path) -> int:
+    """Return a descriptor of a file that stays open.
 
     To close any descriptor of a file drops all locks that this process holds on it, SQLite's in other threads too.
     """
     found = path.stat()
     key = (found.st_dev, found.st_ino)
-    if key not in _headers:
-        _headers[key] = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        while len(_headers) > _KEPT:
-            os.close(_headers.popitem(last=False)[1])
-    header = os.pread(_headers[key], 20, 0)
-    if not stat.S_ISREG(found.st_mode) or (header and not header.startswith(_MAGIC)):
-        raise OperationError("The file is no SQLite database. Name the app's own.", reason="unreadable")
-    return header
+    with _keeping:
+        if key not in _kept:
+            _kept[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            while len(_kept) > _MOST_KEPT:
+                os.close(_kept.popitem(last=False)[1])
+        return _kept[key]

@@ -15,7 +15,7 @@ from replaykit.systems.clawcut.times import read_time
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LIVE", "PARAMS", "TERMINAL", "Hints", "Policy", "backoff", "hints", "is_candidate", "next_due"]
+__all__ = ["LIVE", "PARAMS", "TERMINAL", "Hints", "Policy", "age_text", "backoff", "hints", "is_candidate", "next_due"]
 
 LIVE = ("queued", "pending", "processing")
 TERMINAL = ("completed", "failed", "cancelled")
@@ -101,7 +101,7 @@ def backoff(attempts: int, policy: Policy) -> timedelta:
     """Return the pause after so many checks in a row that settled nothing: doubled each time, up to the longest."""
     if attempts <= 0 or not policy.backoff:
         return timedelta(0)
-    doublings = min(attempts - 1, 40)
+    doublings = min(attempts - 1, 20)  # by then any pause is longer than the longest
     return min(policy.backoff * (1 << doublings), policy.longest_backoff)
 
 
@@ -157,3 +157,15 @@ def _advice(bucket: str, now: datetime, eligible_at: datetime, attempts: int) ->
     if bucket == "very_stale":
         return "Check it: nothing has been heard of it for long, so it is probably stranded."
     return "Check it: it may be stranded." if bucket == "stale" else "It may be checked."
+
+
+def age_text(age: timedelta | None) -> str:
+    """Return an age as people say it: ``41 s``, ``12 min``, ``3 h 05 min``, ``2 d 4 h``."""
+    if age is None:
+        return "not known"
+    minutes, hours = int(age.total_seconds()) // 60, int(age.total_seconds()) // 3600
+    if minutes < 1:
+        return f"{int(age.total_seconds())} s"
+    if hours < 1:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from replaykit.display import is_empty
+
 __all__ = ["read_time", "written_like"]
 
 _EPOCH = datetime(1970, 1, 1)
@@ -19,7 +21,7 @@ _DIGITS = 6
 
 
 def read_time(value: Any) -> datetime | None:
-    """Return what an app wrote as naive UTC; None if it is missing or no time.
+    """Return what an app wrote as naive UTC; None if it is missing or no time. A datetime without a zone is UTC.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ def read_time(value: Any) -> datetime | None:
         if not _NUMBER.fullmatch(value):
             return _read_text(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return value if isinstance(value, datetime) and value.tzinfo is None else None
+        return _naive(value) if isinstance(value, datetime) and not is_empty(value) else None
     try:
         number = float(value) if isinstance(value, float) or "." in str(value) else int(value)
         unit = _unit(number)
@@ -51,9 +53,13 @@ def _read_text(text: str) -> datetime | None:
     found = _ISO.fullmatch(text)
     try:
         moment = datetime.fromisoformat(_plain(text, found) if found else text)
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo is not None else moment
+        return _naive(moment)
     except (OverflowError, ValueError):
         return None
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo is not None else moment
 
 
 def _plain(text: str, found: re.Match[str]) -> str:

@@ -1,0 +1,101 @@
+"""open: an app's database becomes a recording of its jobs, without anything secret; the database is never written."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from replaykit.snapshot import Snapshot
+from replaykit.sources import load
+from replaykit.systems.clawcut.app_events import EVENT_COLUMNS, Evidence, event_rows
+from replaykit.systems.clawcut.arrow import arrow_table, id_type
+from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.provider_log import finished_jobs
+from replaykit.systems.clawcut.schema import entries, jobs
+from replaykit.systems.clawcut.tables import JOB_COLUMNS, TABLES
+from replaykit.systems.clawcut.times import read_time
+
+if TYPE_CHECKING:
+    import os
+
+    import pyarrow as pa
+
+    from replaykit.recording import Recording
+
+__all__ = ["open"]
+
+_MOMENT = timedelta(milliseconds=1)
+
+
+def open(
+    database: str | os.PathLike[str], *, provider_log: Any = None, save: str | os.PathLike[str] | None = None
+) -> Recording:
+    """Open an app's SQLite database as a recording; replay it with ``rk.replay(recording, clawcut)``.
+
+    The events are ``audit_events``, in order of time, then as inserted. ``derived`` marks what was made beside them:
+    ``check_started`` from the time a check says it asked, ``job_created`` for a job without such an event, and for a
+    job without any event the last thing its row says. Snapshot 0 is the empty app, the last one ``ai_jobs`` as it lies.
+
+    Parameters
+    ----------
+    database
+        May be written meanwhile: what is read is of one moment. Request and response JSON, provider ids, URLs, errors
+        and what metadata says beyond jobs, outcomes and counts stay in it; instead of a provider id the recording has
+        ``has_provider_id``.
+    provider_log
+        The provider's own log, as `LoggedProvider` reads it: its ends become events ``provider_finished``, which the
+        app does not see, and a closed loop (``actions="apply"``) answers checks from them.
+    save
+        Where to keep the recording; else it is private and temporary.
+
+    Raises
+    ------
+    LoadError
+        There is no such database, it is not the app's, or it holds neither jobs nor events.
+    """
+    with reading(database) as connection:
+        evidence = Evidence(list(jobs(connection)), entries(connection))
+        ids = _provider_ids(connection) if provider_log is not None else {}
+    if provider_log is not None:
+        evidence.ends = [(ids.get(end.provider_job_id), end) for end in finished_jobs(provider_log)]
+    events = event_rows(evidence)
+    dated = [event for event in events if event["at"] is not None]
+    oldest, newest = evidence.span(event["at"] for event in dated)
+    job_type = id_type(evidence.known.values())
+    return load(
+        arrow_table(events, EVENT_COLUMNS, job_type),
+        time="at",
+        kind="kind",
+        id="event_id",
+        payload=False,
+        snapshots=[
+            Snapshot(
+                {"ai_jobs": arrow_table([], JOB_COLUMNS, job_type)},
+                at=oldest - _MOMENT,
+                after=0,
+                name="before the first row",
+            ),
+            Snapshot(
+                {"ai_jobs": _as_they_lie(evidence, job_type)},
+                at=newest,
+                after=dated[-1]["event_id"] if dated else 0,
+                name="the app as it lies",
+            ),
+        ],
+        keys={"ai_jobs": TABLES["ai_jobs"].key},
+        save=save,
+        notes=[evidence.note(events)],
+    )
+
+
+def _provider_ids(connection: Any) -> dict[str, Any]:
+    query = "SELECT provider_job_id, id FROM ai_jobs WHERE coalesce(provider_job_id, '') <> '' ORDER BY id"
+    return {str(given): id for given, id in connection.execute(query)}
+
+
+def _as_they_lie(evidence: Evidence, job_type: str) -> pa.Table:
+    rows = [
+        {**job._asdict(), "created_at": read_time(job.created_at), "updated_at": read_time(job.updated_at)}
+        for job in evidence.jobs
+    ]
+    return arrow_table(rows, JOB_COLUMNS, job_type)

@@ -1,0 +1,244 @@
+"""A provider that is asked over HTTP: bounded in time, tries and size, and silent about where it lives."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from replaykit.errors import OperationError
+from replaykit.systems.clawcut.http_answers import read_answer
+from replaykit.systems.clawcut.provider import Answer, ProviderError
+from replaykit.systems.clawcut.quiet import quiet
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Retry
+
+__all__ = ["HTTPProvider"]
+
+_LARGEST = 8 * 1024 * 1024
+_AGAIN = (429, 500, 502, 503, 504)
+_GONE = (404, 410)
+_PAUSE = 0.5
+
+
+class HTTPProvider:
+    """Asks ``GET {base_url}/{provider_job_id}``; its repr shows neither the URL nor the headers.
+
+    Redirects are not followed, since credentials would go with them, certificates are verified, proxies of the
+    environment are not used, and a body above 8 MB is not read. Nothing of it is logged.
+
+    Parameters
+    ----------
+    base_url
+        ``https://host/path``; a query is kept. Credentials belong into `headers`.
+    headers
+        Sent with every request.
+    timeout
+        Seconds for a connection, and again for the head of an answer, and again for its body.
+    retries
+        How often to ask again where there was no connection or no answer, or one of 429, 500, 502, 503 and 504.
+    longest_wait
+        Seconds to wait between two requests at most. A provider that wants more (``Retry-After``) is not asked again;
+        the error then says how long it wants.
+    read
+        Makes an `Answer` of the JSON object that came; None reads ``status``, ``result_url`` and ``error`` with their
+        common synonyms.
+
+    Raises
+    ------
+    OperationError
+        An argument is none that can work; the message does not show it.
+    ImportError
+        urllib3 is not installed; the message says what to install.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+        retries: int = 2,
+        longest_wait: float = 30.0,
+        read: Callable[[dict[str, Any]], Answer] | None = None,
+    ) -> None:
+        if not timeout > 0 or retries < 0 or longest_wait < 0:
+            raise OperationError("HTTPProvider: expected timeout above 0, retries and longest_wait from 0 on.")
+        self._timeout = timeout
+        self._longest_wait = longest_wait
+        self._read = read if read is not None else read_answer
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "replaykit",
+            **(headers or {}),
+        }
+        self._pool, self._path, self._query = _opened(base_url, timeout)
+        self._retry = _retry(retries, longest_wait)
+
+    def __repr__(self) -> str:
+        return f"HTTPProvider(timeout {self._timeout:g} s, {self._retry.total} retries)"
+
+    def look_up(self, provider_job_id: str) -> Answer:
+        """Return what the provider says of a job; raises ProviderError."""
+        failure: ProviderError | None = None
+        with quiet("urllib3"):
+            try:
+                status, body = self._ask(self._target(provider_job_id))
+                return self._answer(status, body)
+            except ProviderError as error:
+                failure = ProviderError(error.reason, error.retry_after)
+            except Exception:  # noqa: BLE001  its text may hold the URL, an id or a header
+                failure = ProviderError("unreachable")
+        raise failure from None
+
+    def _target(self, provider_job_id: str) -> str:
+        if provider_job_id in ("", ".", ".."):
+            raise ProviderError("refused")  # would ask for another path
+        return f"{self._path}/{quote(provider_job_id, safe='')}{self._query}"
+
+    def _answer(self, status: int, body: bytes) -> Answer:
+        if status in _GONE:
+            return Answer("not_found")
+        try:
+            told = json.loads(body)
+            answer = self._read(told) if isinstance(told, dict) else None
+        except ProviderError:
+            raise
+        except Exception:  # noqa: BLE001  a reader is the user's own, and stumbles over what it does not expect
+            answer = None
+        if not isinstance(answer, Answer):
+            raise ProviderError("unreadable")
+        return answer
+
+    def _ask(self, target: str) -> tuple[int, bytes]:
+        """Return status and body, asking again where that may help."""
+        from urllib3.exceptions import MaxRetryError
+
+        retry = self._retry
+        while True:
+            failure, again = None, True
+            try:
+                response = self._request(target)
+                failure, again = _failure(response.status, _wait(retry, response)), response.status in _AGAIN
+                if failure is None:
+                    return response.status, self._body(response)
+                response.close()
+            except ProviderError as error:
+                failure = error
+                again = error.reason in {"timeout", "unreachable"}
+            wait = failure.retry_after
+            if not again or (wait is not None and wait > self._longest_wait):
+                raise failure
+            try:
+                retry = retry.increment("GET", "")
+            except MaxRetryError:
+                raise failure from None
+            time.sleep(wait if wait is not None else retry.get_backoff_time())
+
+    def _request(self, target: str) -> BaseHTTPResponse:
+        from urllib3.exceptions import HTTPError, TimeoutError
+
+        began = time.monotonic()
+        try:
+            return self._pool.urlopen(
+                "GET", target, headers=self._headers, retries=False, redirect=False, preload_content=False
+            )
+        except TimeoutError:
+            raise ProviderError("timeout") from None
+        except (HTTPError, OSError):
+            late = time.monotonic() - began >= self._timeout
+            raise ProviderError("timeout" if late else "unreachable") from None
+
+    def _body(self, response: BaseHTTPResponse) -> bytes:
+        """Return a body, read as it comes, so that one that never ends is left in time."""
+        from urllib3.exceptions import HTTPError, TimeoutError
+
+        until = time.monotonic() + self._timeout
+        parts, size = [], 0
+        try:
+            while part := response.read1(65536, decode_content=False):
+                parts.append(part)
+                size += len(part)
+                if size > _LARGEST:
+                    raise ProviderError("unreadable")
+                if time.monotonic() > until:
+                    raise ProviderError("timeout")
+        except TimeoutError:
+            raise ProviderError("timeout") from None
+        except (HTTPError, OSError):
+            raise ProviderError("unreachable") from None
+        finally:
+            response.close()
+        return b"".join(parts)
+
+
+def _failure(status: int, wait: float | None) -> ProviderError | None:
+    if 200 <= status < 300 or status in _GONE:
+        return None
+    if status == 429:
+        return ProviderError("rate_limited", wait)
+    return ProviderError("server_error" if status >= 500 else "refused", wait)
+
+
+def _wait(retry: Retry, response: BaseHTTPResponse) -> float | None:
+    """Return how many seconds an answer wants us to wait; None if it does not say, or in no known form."""
+    from urllib3.exceptions import HTTPError
+
+    with suppress(HTTPError, ValueError, OverflowError):
+        return retry.get_retry_after(response)
+    return None
+
+
+def _retry(retries: int, longest_wait: float) -> Retry:
+    from urllib3 import Retry
+
+    return Retry(total=retries, backoff_factor=_PAUSE, backoff_max=longest_wait, retry_after_max=24 * 3600)
+
+
+def _opened(base_url: str, timeout: float) -> tuple[HTTPConnectionPool, str, str]:
+    """Return a pool of connections to the host, and path and query of the base URL."""
+    try:
+        from urllib3 import Timeout, connection_from_url
+        from urllib3.exceptions import LocationValueError
+        from urllib3.util import parse_url
+    except ImportError as exc:
+        raise ImportError("HTTPProvider needs urllib3: pip install 'replaykit[clawcut]'") from exc
+    url = None
+    with suppress(LocationValueError, ValueError, AttributeError, TypeError):
+        url = parse_url(base_url)
+    if url is None or url.scheme not in {"http", "https"} or not url.host or url.auth or url.fragment:
+        raise OperationError(
+            "HTTPProvider: expected base_url as https://host/path, without user, password or fragment; "
+            "credentials belong into headers=."
+        )
+    pool = connection_from_url(f"{url.scheme}://{url.netloc}", timeout=Timeout(connect=timeout, read=timeout))
+    pool.ConnectionCls = _bounded(pool.ConnectionCls, timeout)
+    return pool, (url.path or "").rstrip("/"), f"?{url.query}" if url.query else ""
+
+
+def _bounded(connection: Any, timeout: float) -> Any:
+    """Return a class of connections that end when the head of an answer takes too long, byte after byte."""
+
+    class Bounded(connection):  # type: ignore[misc]
+        def getresponse(self) -> Any:
+            sock = self.sock
+            watch = threading.Timer(timeout, _shut, [sock])
+            watch.daemon = True
+            watch.start()
+            try:
+                return super().getresponse()
+            finally:
+                watch.cancel()
+
+    return Bounded
+
+
+def _shut(sock: Any) -> None:
+    with suppress(OSError, AttributeError, ValueError):
+        sock.shutdown(2)

@@ -1,0 +1,168 @@
+"""Summary: how an app's jobs stand at a moment, in values that hold nothing secret."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from replaykit.display import brief
+from replaykit.errors import show_time
+from replaykit.systems.clawcut.audit import PASSED, AuditEvent, Past, past_checks, read_entry
+from replaykit.systems.clawcut.clocks import moment
+from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.outlook import CHECKED_LATER, COLUMNS, HEALS, PERSON, LiveJob, live_job
+from replaykit.systems.clawcut.policy import LIVE, Policy
+from replaykit.systems.clawcut.schema import Job, entries, jobs, word
+from replaykit.systems.clawcut.times import read_time
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+__all__ = ["Summary", "live_jobs", "summary"]
+
+_LIVE = "WHERE status IN ('queued', 'pending', 'processing')"
+_LAST = datetime.max  # noqa: DTZ901 - jobs of unknown age come last
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How an app's jobs stand at a moment; read-only, and without request, response, provider ids, URLs and errors."""
+
+    at: datetime
+    """The clock by which ages were told, UTC."""
+    counts: Mapping[str, int]
+    """Status to number of jobs, sorted by status."""
+    jobs: tuple[LiveJob, ...]
+    """All jobs that are not terminal, oldest update first; those of unknown age last."""
+    recent: tuple[AuditEvent, ...]
+    """The newest audit events, newest first."""
+    last_pass: AuditEvent | None
+    """The newest ``pass_ran``; None if no pass has run."""
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def candidates(self) -> tuple[LiveJob, ...]:
+        """Jobs that can be asked about, oldest update first."""
+        return tuple(job for job in self.jobs if job.candidate)
+
+    @property
+    def indeterminate(self) -> tuple[LiveJob, ...]:
+        """Jobs without a provider id: it can't be known whether the provider got them."""
+        return tuple(job for job in self.jobs if job.indeterminate)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each job that is not terminal, with its hints, in the order of `jobs`."""
+        return _frame(self.jobs)
+
+    def outlooks(self) -> dict[str, int]:
+        """Return how many jobs heal themselves, will be checked, and need a person."""
+        found = Counter(job.outlook for job in self.jobs)
+        return {name: found[name] for name in (HEALS, CHECKED_LATER, PERSON)}
+
+    def __repr__(self) -> str:
+        return brief("Summary", f"{show_time(self.at)}: {self.sentence}")
+
+    @property
+    def sentence(self) -> str:
+        """The counts in one sentence."""
+        told = ", ".join(f"{number:,} {name}" for name, number in self.counts.items()) or "no job"
+        waiting = ", ".join(f"{number:,} {_WORDS[name]}" for name, number in self.outlooks().items() if number)
+        return f"{told}; {waiting}." if waiting else f"{told}; nothing waits."
+
+    def _repr_html_(self) -> str:
+        from replaykit.systems.clawcut.summary_html import summary_html
+
+        return summary_html(self)
+
+
+_WORDS = {HEALS: "heal by themselves", CHECKED_LATER: "will be checked", PERSON: "need a person"}
+
+
+def summary(
+    database: str | os.PathLike[str],
+    *,
+    now: datetime | str | None = None,
+    policy: Policy | None = None,
+    recent: int = 20,
+) -> Summary:
+    """Return how an app's jobs stand. The database is opened read-only, and nobody is asked anything.
+
+    Parameters
+    ----------
+    database
+        The app's SQLite database; the app may be writing to it.
+    now
+        The clock by which ages are told: UTC, ISO text or a datetime. None is the machine's.
+    recent
+        How many audit events to show.
+
+    Raises
+    ------
+    LoadError
+        There is no such database, it is not the app's, or it is locked.
+    """
+    at, policy = moment(now), policy if policy is not None else Policy()
+    with reading(database) as connection:
+        counts = connection.execute("SELECT status, count(*) FROM ai_jobs GROUP BY status ORDER BY status").fetchall()
+        live = list(jobs(connection, _LIVE))
+        audit = entries(connection)
+        known = {str(id) for (id,) in connection.execute("SELECT id FROM ai_jobs")}
+    events = [_of_known_job(read_entry(entry), known) for entry in audit]
+    return Summary(
+        at,
+        MappingProxyType(_counted(counts)),
+        live_jobs(live, events, at, policy),
+        tuple(reversed(events[len(events) - min(recent, len(events)) :])),
+        next((event for event in reversed(events) if event.kind == PASSED), None),
+        policy,
+    )
+
+
+def _counted(rows: list[tuple[Any, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for status, number in rows:
+        found[word(status)] += number
+    return dict(sorted(found.items()))
+
+
+def _of_known_job(event: AuditEvent, known: set[str]) -> AuditEvent:
+    """Return the event, without its job if there is none of that id: then the text may be anything."""
+    return event if event.job_id is None or str(event.job_id) in known else replace(event, job_id=None)
+
+
+def live_jobs(rows: Iterable[Job], events: Iterable[AuditEvent], at: datetime, policy: Policy) -> tuple[LiveJob, ...]:
+    """Return the jobs among rows that are not terminal, with their outlook, oldest update first, then by id.
+
+    Parameters
+    ----------
+    events
+        Audit events in order of time, for the checks there were.
+    """
+    live = [job for job in rows if job.status in LIVE]
+    updated = {job.id: read_time(job.updated_at) for job in live}
+    texts = {str(id): id for id in updated}
+    known = [replace(event, job_id=texts[str(event.job_id)]) for event in events if str(event.job_id) in texts]
+    past = past_checks(known, updated)
+    found = [_live(job, updated[job.id], at, policy, past.get(job.id)) for job in live]
+    return tuple(sorted(found, key=lambda job: (job.updated_at or _LAST, str(type(job.job_id)), job.job_id)))
+
+
+def _live(job: Job, updated_at: datetime | None, at: datetime, policy: Policy, past: Past | None) -> LiveJob:
+    created_at = read_time(job.created_at)
+    return live_job(job._asdict(), at, policy, created_at=created_at, updated_at=updated_at, past=past)
+
+
+def _frame(jobs: Iterable[LiveJob]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [job.row() for job in jobs]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    times = dict.fromkeys(("created_at", "updated_at", "eligible_at"), "datetime64[us]")
+    return frame.astype({**times, "age": "timedelta64[us]", "attempts": "int64", "eligible": "bool"})
