@@ -142,24 +142,12 @@ def mutated(notebook: Cell) -> tuple[Cell, set[int]]:
 def failing_cells(path: Path, sanitize: Path) -> set[int]:
     """Run nbval over one notebook and return the numbers of the cells it rejects."""
     report = path.with_suffix(".xml")
-    command = [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "--nbval", "--nbval-current-env"]
-    quiet = [
-        "--nbval-sanitize-with",
-        sanitize,
-        "-q",
-        "-c",
-        path.with_suffix(".ini"),
-        "-p",
-        "no:cacheprovider",
-        "--junitxml",
-        report,
-        path.name,
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbval.plugin", "--nbval"]
+    options = ["--nbval-current-env", "--nbval-sanitize-with", sanitize, "-c", path.with_suffix(".ini")]
+    command += map(str, [*options, "--junitxml", report, path.name])
     path.with_suffix(".ini").write_text("[pytest]\nfilterwarnings = error\n")
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # other plugins take as long as a notebook
-    done = subprocess.run(
-        [*command, *quiet, *map(str, options)], cwd=path.parent, env=environment, capture_output=True, text=True, check=False
-    )
+    quick = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # other plugins take as long to load as a notebook
+    done = subprocess.run(command, cwd=path.parent, env=quick, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"nbval could not run {path.name}:\n{done.stdout}\n{done.stderr}")
     cases = ET.parse(report).iter("testcase")
