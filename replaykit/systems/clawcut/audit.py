@@ -156,14 +156,17 @@ def past_checks(events: Iterable[AuditEvent], updated: Mapping[Any, datetime | N
     events
         In order of time; all but applied ``reconcile_checked`` are passed over.
     updated
-        Job id to when it was last updated. A check before that is forgotten: the job has moved since.
+        Job id to when it was last updated; metadata may have a number as text. A check before that is forgotten: the
+        job has moved since.
     """
     found: dict[Any, Past] = {}
+    ids = {str(id): id for id in updated}
     for event in events:
         if event.kind != CHECKED or event.at is None or event.details.get("outcome") in SETTLED:
             continue
-        since = updated.get(event.job_id)
-        if event.job_id in updated and (since is None or event.at >= since):
-            before = found[event.job_id].attempts if event.job_id in found else 0
-            found[event.job_id] = Past(before + 1, event.at, str(event.details.get("outcome", "unknown")))
+        id = ids.get(str(event.job_id))
+        since = updated.get(id)
+        if id is not None and (since is None or event.at >= since):
+            before = found[id].attempts if id in found else 0
+            found[id] = Past(before + 1, event.at, str(event.details.get("outcome", "unknown")))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -50,10 +50,7 @@ def _seen(connection: sqlite3.Connection, found: list[Job], now: datetime, polic
 
 
 def _past(connection: sqlite3.Connection, found: list[Job]) -> dict[Any, Past]:
-    """Return earlier checks by job id; metadata may hold an id as text where the column holds a number."""
-    ids = {str(job.id): job.id for job in found}
-    told = (read_entry(entry) for entry in entries(connection, (CHECKED,)))
-    checks = [replace(event, job_id=ids[str(event.job_id)]) for event in told if str(event.job_id) in ids]
+    checks = (read_entry(entry) for entry in entries(connection, (CHECKED,)))
     return past_checks(checks, {job.id: read_time(job.updated_at) for job in found})
 
 

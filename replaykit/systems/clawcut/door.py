@@ -50,8 +50,10 @@ def open(
 
     Raises
     ------
+    OperationError
+        There is no such database, it can't be read, or it is locked.
     LoadError
-        There is no such database, it is not the app's, or it holds neither jobs nor events.
+        It is not the app's, or the provider's log can't be read.
     """
     with reading(database) as connection:
         evidence = Evidence(list(jobs(connection)), entries(connection))

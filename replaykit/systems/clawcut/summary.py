@@ -105,8 +105,10 @@ def summary(
 
     Raises
     ------
+    OperationError
+        There is no such database, it can't be read, or it is locked.
     LoadError
-        There is no such database, it is not the app's, or it is locked.
+        It is not the app's.
     """
     at, policy = moment(now), policy if policy is not None else Policy()
     with reading(database) as connection:
@@ -147,9 +149,7 @@ def live_jobs(rows: Iterable[Job], events: Iterable[AuditEvent], at: datetime, p
     """
     live = [job for job in rows if job.status in LIVE]
     updated = {job.id: read_time(job.updated_at) for job in live}
-    texts = {str(id): id for id in updated}
-    known = [replace(event, job_id=texts[str(event.job_id)]) for event in events if str(event.job_id) in texts]
-    past = past_checks(known, updated)
+    past = past_checks(events, updated)
     found = [_live(job, updated[job.id], at, policy, past.get(job.id)) for job in live]
     return tuple(sorted(found, key=lambda job: (job.updated_at or _LAST, str(type(job.job_id)), job.job_id)))
 
