@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from replaykit.systems.clawcut.provider import Answer
 from replaykit.systems.clawcut.times import written_like
 
 NOW = datetime(2026, 5, 12, 12, 0)
@@ -56,6 +57,23 @@ def job(id: Any, minutes: float | None = 30, **columns: Any) -> dict[str, Any]:
 def event(kind: str, minutes: float, actor: str = "app", **metadata: Any) -> dict[str, Any]:
     """Return a row of audit_events, so many minutes before NOW."""
     return {"kind": kind, "actor": actor, "created_at": ago(minutes), "metadata": json.dumps(metadata)}
+
+
+class Told:
+    """A provider that says what it was told to, and keeps whom it was asked about; an error is raised."""
+
+    def __init__(self, answers: Mapping[str, Answer | BaseException] | None = None, **usual: Any) -> None:
+        self.answers = dict(answers or {})
+        self.usual = Answer(**({"state": "completed", "result_url": "https://cdn.example/r"} | usual))
+        self.asked: list[str] = []
+
+    def look_up(self, provider_job_id: str) -> Answer:
+        """Return or raise what it was told for that job."""
+        self.asked.append(provider_job_id)
+        answer = self.answers.get(provider_job_id, self.usual)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
 
 def make_app(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -191,15 +190,16 @@ def _is_abandoned(shm: Path) -> bool:
     Every connection holds a shared lock on one byte of the shared memory. Asking by open file description sees those of
     this process as well.
     """
-    asks = getattr(fcntl, "F_OFD_GETLK", None)
-    if asks is None:
-        return False
-    question = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _DEAD_MAN_SWITCH, 1, 0)
     try:
-        answer = fcntl.fcntl(_kept_open(shm), asks, question)
+        from fcntl import F_OFD_GETLK, F_UNLCK, F_WRLCK, fcntl
+    except ImportError:
+        return False
+    question = struct.pack("hhqqi", F_WRLCK, os.SEEK_SET, _DEAD_MAN_SWITCH, 1, 0)
+    try:
+        answer = fcntl(_kept_open(shm), F_OFD_GETLK, question)
     except OSError:
         return False
-    return struct.unpack("hhqqi", answer)[0] == fcntl.F_UNLCK
+    return bool(struct.unpack("hhqqi", answer)[0] == F_UNLCK)
 
 
 def _is_hot(path: Path) -> bool:
