@@ -22,7 +22,7 @@ from samples import some
 HERE = Path(__file__).parent
 SANITIZE = HERE / "nbval_sanitize.cfg"
 NOTEBOOKS = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
-FIRST = {"compare.ipynb": 1}  # its second compares twelve hours of the incident
+FIRST = {"compare.ipynb": 1}  # its second compares seven hours of the incident
 RUN = "bring-your-own.ipynb"
 SOURCES = [
     "answer = 41 + 1\nanswer",
