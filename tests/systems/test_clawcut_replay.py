@@ -167,6 +167,30 @@ def test_compare_says_where_two_age_gates_part(recording):
     assert found.cases[0].outcomes.set_index("outcome").loc["waited", "difference"] < -60
 
 
+def test_the_picture_of_waits_counts_what_plain_python_counts(recording):
+    """A line that is off by a job would be believed."""
+    nobody = clawcut.reconciler.without("check_stale_jobs")
+    window = rk.Window("2026-05-12T10:25Z", "2026-05-12T10:55Z")
+    runs = {n: rk.replay(recording, r, window, ticks="5m", actions="apply") for n, r in (("a", nobody), ("b", clawcut))}
+
+    found = clawcut.waits(runs, longer_than=timedelta(0))
+
+    for name, run in runs.items():
+        ends = dict(zip(run.after["endings"]["job_id"], run.after["endings"]["ended_at"], strict=True))
+        finished = dict(
+            zip(run.after["provider_jobs"]["job_id"], run.after["provider_jobs"]["finished_at"], strict=True)
+        )
+        line = found.table[found.table["replay"] == name]
+        for moment, jobs in line[["at", "jobs"]].itertuples(index=False):
+            waiting = [j for j, at in finished.items() if at <= moment and not (j in ends and ends[j] <= moment)]
+            assert jobs == len(waiting), (name, moment)
+        assert found.summary.set_index("replay").loc[name, "minutes"] == pytest.approx(clawcut.waited_minutes(run))
+    assert found.svg == clawcut.waits(runs, longer_than=timedelta(0)).svg
+    assert "a: 0 checks" in found.sentence
+    with pytest.raises(rk.QueryError, match="needs replays of clawcut"):
+        clawcut.waits({})
+
+
 def test_why_not_says_how_long_ago_and_from_when_on(run):
     """In the words of the policy, and by the rule's own line; both name the same tick."""
     told = clawcut.why_not_checked(run, 463, "2026-05-12T10:36:00Z")

@@ -32,9 +32,10 @@ FROM silent
 ORDER BY updated_at, id
 """
 _WAITED = """
-SELECT coalesce(sum(epoch(coalesce(e.ended_at, $end) - p.finished_at)), 0) / 60 AS minutes
+SELECT coalesce(sum(epoch(least(coalesce(e.ended_at, $end), $end) - greatest(p.finished_at, $start))), 0) / 60
+       AS minutes
 FROM provider_jobs AS p LEFT JOIN endings AS e ON e.job_id = p.job_id
-WHERE p.finished_at <= coalesce(e.ended_at, $end)
+WHERE greatest(p.finished_at, $start) < least(coalesce(e.ended_at, $end), $end)
 """
 
 
@@ -73,8 +74,9 @@ def stranded(run: Replay, at: Any = None) -> pd.DataFrame:
 
 
 def waited_minutes(run: Replay) -> float:
-    """Return for how many minutes, over all jobs, the provider had ended and the app did not know; an outcome number.
+    """Return for how many minutes of the window, over all jobs, the provider had ended and the app did not know.
 
-    Needs the provider's log in the recording. Jobs the app did not learn of count up to the end of the window.
+    An outcome number for ``rk.compare(..., outcomes=)``. Needs the provider's log in the recording.
     """
-    return float(run.after.sql(_WAITED, end=run.window.bounds()[1])["minutes"][0])
+    start, end = run.window.bounds()
+    return float(run.after.sql(_WAITED, start=start, end=end)["minutes"][0])
