@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -142,18 +143,18 @@ class HTTPProvider:
             time.sleep(wait if wait is not None else retry.get_backoff_time())
 
     def _request(self, target: str) -> BaseHTTPResponse:
-        from urllib3.exceptions import HTTPError, TimeoutError
+        from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError
 
-        began = time.monotonic()
         try:
             return self._pool.urlopen(
                 "GET", target, headers=self._headers, retries=False, redirect=False, preload_content=False
             )
+        except NewConnectionError:  # urllib3 derives it from its timeouts
+            raise ProviderError("unreachable") from None
         except TimeoutError:
             raise ProviderError("timeout") from None
         except (HTTPError, OSError):
-            late = time.monotonic() - began >= self._timeout
-            raise ProviderError("timeout" if late else "unreachable") from None
+            raise ProviderError("unreachable") from None
 
     def _body(self, response: BaseHTTPResponse) -> bytes:
         """Return a body, read as it comes, so that one that never ends is left in time."""
@@ -227,18 +228,21 @@ def _bounded(connection: Any, timeout: float) -> Any:
 
     class Bounded(connection):  # type: ignore[misc]
         def getresponse(self) -> Any:
-            sock = self.sock
-            watch = threading.Timer(timeout, _shut, [sock])
+            late = threading.Event()
+            watch = threading.Timer(timeout, _shut, [self.sock, late])
             watch.daemon = True
             watch.start()
             try:
                 return super().getresponse()
             finally:
                 watch.cancel()
+                if late.is_set():  # what was read ends where it was cut off, and may look whole
+                    raise TimeoutError
 
     return Bounded
 
 
-def _shut(sock: Any) -> None:
+def _shut(sock: Any, late: threading.Event) -> None:
+    late.set()
     with suppress(OSError, AttributeError, ValueError):
-        sock.shutdown(2)
+        sock.shutdown(socket.SHUT_RDWR)
