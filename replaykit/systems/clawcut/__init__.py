@@ -12,9 +12,11 @@ makes a recording for replays, and `stranded` says what a replay found. Nothing 
 - ``door.py``, ``app_events.py``, ``provider_log.py``, ``arrow.py`` how a database becomes a recording;
 - ``reconciler.py``, ``tables.py``, ``events.py``, ``rules.py`` the policy as a reconciler;
 - ``stranded.py`` which jobs a replay found stranded, since when; ``unchecked.py`` why one was not checked;
+  ``waits.py`` how long jobs waited in several replays, as a picture;
 - ``checking.py``, ``batches.py``, ``passes.py`` asking on purpose and by itself; ``candidates.py`` whom,
   ``settling.py`` what is written, ``checks.py`` what is shown, ``claims.py`` one at a time for a job;
 - ``provider.py`` who may be asked; ``http_provider.py``, ``http_answers.py`` over HTTP, ``logged_provider.py`` a log;
+- ``card.py`` a card for notebooks, ``asking.py`` what it would ask of whom, told before anybody is asked;
 - ``database.py`` the only place that opens SQLite; ``clocks.py`` the only one that reads a clock.
 """
 
@@ -23,6 +25,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from replaykit.systems.clawcut.batches import Batch, check_batch
+from replaykit.systems.clawcut.card import card
 from replaykit.systems.clawcut.checking import check
 from replaykit.systems.clawcut.checks import Check
 from replaykit.systems.clawcut.door import open
@@ -35,6 +38,7 @@ from replaykit.systems.clawcut.reconciler import reconciler
 from replaykit.systems.clawcut.stranded import stranded, waited_minutes
 from replaykit.systems.clawcut.summary import Summary, summary
 from replaykit.systems.clawcut.unchecked import jobs_at, why_not_checked
+from replaykit.systems.clawcut.waits import Waits, waits
 
 __all__ = [
     "Answer",
@@ -48,6 +52,8 @@ __all__ = [
     "Provider",
     "ProviderError",
     "Summary",
+    "Waits",
+    "card",
     "check",
     "check_batch",
     "hints",
@@ -58,6 +64,7 @@ __all__ = [
     "stranded",
     "summary",
     "waited_minutes",
+    "waits",
     "why_not_checked",
 ]
 

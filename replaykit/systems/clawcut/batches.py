@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from replaykit.display import brief, count
 from replaykit.errors import OperationError
@@ -79,6 +79,7 @@ def check_batch(
     now: datetime | str | None = None,
     actor: str = "operator",
     policy: Policy = _USUAL,
+    jobs: Collection[Any] | None = None,
     progress: Progress | None = None,
 ) -> Batch:
     """Ask the providers about the oldest jobs; one that fails does not keep the others.
@@ -94,8 +95,11 @@ def check_batch(
         How many jobs to ask about at most.
     min_age_minutes
         Only jobs that were last updated so long ago.
+    jobs
+        Only jobs with one of these ids, however many others there are; None is any.
     progress
-        Called as ``progress(done, total)`` before the first job and after each.
+        Called as ``progress(done, total)`` before the first job and after each. If it returns False, the batch ends
+        there.
 
     Raises
     ------
@@ -108,7 +112,8 @@ def check_batch(
     gate, most = age_gate(min_age_minutes), check_limit(limit)
     with reading(database) as connection:
         found = find_candidates(connection, order.time(), policy)
-    old = [one for one in found if one.hints.age is not None and one.hints.age >= gate]
+    wanted = found if jobs is None else [one for one in found if one.job.id in jobs]
+    old = [one for one in wanted if one.hints.age is not None and one.hints.age >= gate]
     checks = check_all(database, old[:most], provider, order, progress)
     return Batch(len(found), min_age_minutes, tuple(checks), apply)
 
@@ -122,14 +127,16 @@ def check_all(
 ) -> Iterable[Check]:
     """Yield a check for each job in turn; an error of the database is one job's outcome."""
     tell = progress if progress is not None else lambda _done, _total: None
-    tell(0, len(chosen))
+    if tell(0, len(chosen)) is False:
+        return
     for done, one in enumerate(chosen, 1):
         try:
             check = check_one(database, one, provider, order)
         except OperationError as error:
             check = not_written(one, error)
         yield check
-        tell(done, len(chosen))
+        if tell(done, len(chosen)) is False:
+            return
 
 
 def age_gate(min_age_minutes: object) -> timedelta:
