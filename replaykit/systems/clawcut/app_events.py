@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from replaykit.display import count
@@ -33,6 +33,8 @@ EVENT_COLUMNS = {
     "applied": "BOOLEAN",
     "automatic": "BOOLEAN",
     "asked_at": "TIMESTAMP",
+    "created_at": "TIMESTAMP",
+    "updated_at": "TIMESTAMP",
     "dry_run": "BOOLEAN",
     "scanned": "BIGINT",
     "eligible": "BIGINT",
@@ -44,7 +46,10 @@ EVENT_COLUMNS = {
 """Columns of the recording's events and their types."""
 
 _ZERO = datetime(1970, 1, 1)
+_APART = timedelta(seconds=2)
 _CREATED = "job_created"
+_PROGRESS = ("submitted", "status_polled")
+_WRITE = (_CREATED, *_PROGRESS, *TERMINAL)
 
 
 @dataclass
@@ -62,6 +67,16 @@ class Evidence:
         """Text of a job's id to the id itself: metadata may have one as the other."""
         self.by_id = {job.id: job for job in self.jobs}
         self.told = [(read_entry(entry), metadata_of(entry.metadata) or {}) for entry in self.audit]
+
+        self.first: dict[Any, datetime] = {}
+        """Job to the time of its first event."""
+        for event, _ in self.told:
+            if event.at is not None and event.job_id is not None:
+                self.first.setdefault(self.job_of(event), event.at)
+
+    def jobs_with(self, kind: str) -> set[Any]:
+        """Return the jobs of which an event of this kind tells."""
+        return {self.job_of(event) for event, _ in self.told if event.kind == kind and event.at is not None}
 
     def job_of(self, event: AuditEvent) -> Any:
         """Return the id of the job an audit event names, as the job's row has it; None if there is no such job."""
@@ -89,9 +104,39 @@ class Evidence:
 
 def event_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """Return one row for each event, with all of `EVENT_COLUMNS`, by time; those without a time come first."""
-    made = [*_created(evidence), *_audited(evidence), *_silent(evidence), *_ended(evidence)]
+    made = [*_created(evidence), *_audited(evidence), *_submitted(evidence), *_silent(evidence), *_ended(evidence)]
     rows = [{**dict.fromkeys(EVENT_COLUMNS), "derived": False, "metadata_unreadable": False, **row} for row in made]
-    return sorted(rows, key=lambda row: row["at"] or _ZERO)
+    rows.sort(key=lambda row: row["at"] or _ZERO)
+    _as_rows_say(rows, evidence)
+    return rows
+
+
+def _as_rows_say(rows: list[dict[str, Any]], evidence: Evidence) -> None:
+    """Give a job's first and last event what its row says of them, where an app's clock was read once for each.
+
+    The row is what the last event wrote: its exact time, and a status that the event itself does not tell.
+    """
+    first, last = _first_and_last(rows)
+    for job in evidence.jobs:
+        created, updated = read_time(job.created_at), read_time(job.updated_at)
+        if job.id in first and _together(created, first[job.id]["at"]):
+            first[job.id]["created_at"] = created
+        if job.id in last and _together(updated, last[job.id]["at"]):
+            last[job.id]["updated_at"] = updated
+            if last[job.id]["kind"] in _PROGRESS and job.status in LIVE:
+                last[job.id]["status"] = last[job.id]["status"] or job.status
+
+
+def _first_and_last(rows: list[dict[str, Any]]) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[str, Any]]]:
+    """Return by job the event that created it and the last one that wrote its row."""
+    dated = [row for row in rows if row["at"] is not None]
+    first = {row["job_id"]: row for row in reversed(dated) if row["kind"] == _CREATED}
+    last = {row["job_id"]: row for row in dated if row["kind"] in _WRITE or (row["kind"] == CHECKED and row["applied"])}
+    return first, last
+
+
+def _together(one: datetime | None, other: datetime) -> bool:
+    return one is not None and abs(one - other) <= _APART
 
 
 def _audited(evidence: Evidence) -> Iterator[dict[str, Any]]:
@@ -125,15 +170,20 @@ def _row(event: AuditEvent, job_id: Any, job: Job | None, metadata: dict[str, An
 
 def _created(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Yield job_created for jobs whose creation no event tells."""
-    told = {evidence.job_of(event) for event, _ in evidence.told if event.kind == _CREATED}
-    first: dict[Any, datetime] = {}
-    for event, _ in evidence.told:
-        if event.at is not None:
-            first.setdefault(evidence.job_of(event), event.at)
+    told = evidence.jobs_with(_CREATED)
     for job in evidence.jobs:
         if job.id not in told:
-            known = [one for one in (read_time(job.created_at), first.get(job.id)) if one is not None]
+            known = [one for one in (read_time(job.created_at), evidence.first.get(job.id)) if one is not None]
             yield _derived(job, _CREATED, min(known) if known else _before(evidence))
+
+
+def _submitted(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    """Yield submitted for jobs that have a provider id, and no event tells since when: from the beginning on."""
+    told = evidence.jobs_with("submitted")
+    for job in evidence.jobs:
+        if job.has_provider_id and job.id not in told:
+            at = evidence.first.get(job.id) or read_time(job.created_at) or _before(evidence)
+            yield _derived(job, "submitted", at) | {"has_provider_id": True, "status": "queued"}
 
 
 def _before(evidence: Evidence) -> datetime:
@@ -142,15 +192,11 @@ def _before(evidence: Evidence) -> datetime:
 
 def _silent(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Yield what the row says last, for jobs of which no event tells anything."""
-    told = {evidence.job_of(event) for event, _ in evidence.told}
     for job in evidence.jobs:
         at = read_time(job.updated_at)
-        if job.id in told or at is None or (job.status not in LIVE and job.status not in TERMINAL):
-            continue
-        if job.has_provider_id:
-            row = _derived(job, "submitted", max(read_time(job.created_at) or at, _ZERO))
-            yield row | {"has_provider_id": True, "status": "queued"}
-        yield _derived(job, job.status if job.status in TERMINAL else "status_polled", at) | {"status": job.status}
+        if job.id not in evidence.first and at is not None and job.status in (*LIVE, *TERMINAL):
+            kind = job.status if job.status in TERMINAL else "status_polled"
+            yield _derived(job, kind, at) | {"status": job.status}
 
 
 def _derived(job: Job, kind: str, at: datetime) -> dict[str, Any]:

@@ -27,8 +27,8 @@ def job_created(state: State, event: Any) -> None:
                 "provider": event["provider"],
                 "status": "queued",
                 "has_provider_id": False,
-                "created_at": event.occurred_at,
-                "updated_at": event.occurred_at,
+                "created_at": event["created_at"] or event.occurred_at,
+                "updated_at": _written_at(event),
             }
         )
 
@@ -37,20 +37,20 @@ def job_created(state: State, event: Any) -> None:
 def submitted(state: State, event: Any) -> None:
     """Note that the provider accepted the job, if it gave an id."""
     status = event["status"] if event["status"] in LIVE else "pending"
-    set_job(state, event["job_id"], event.occurred_at, status=status, has_provider_id=event["has_provider_id"])
+    set_job(state, event["job_id"], _written_at(event), status=status, has_provider_id=event["has_provider_id"])
 
 
 @reconciler.apply("status_polled")
 def status_polled(state: State, event: Any) -> None:
     """Note a sign of life: the app has asked about the job."""
     status = {"status": event["status"]} if event["status"] in LIVE else {}
-    set_job(state, event["job_id"], event.occurred_at, **status)
+    set_job(state, event["job_id"], _written_at(event), **status)
 
 
 @reconciler.apply("completed", "failed", "cancelled")
 def ended(state: State, event: Any) -> None:
     """End the job."""
-    set_job(state, event["job_id"], event.occurred_at, status=event.kind)
+    set_job(state, event["job_id"], _written_at(event), status=event.kind)
 
 
 @reconciler.apply("app_restarted")
@@ -72,7 +72,7 @@ def reconcile_checked(state: State, event: Any) -> None:
     asked_at = event["asked_at"] if event["asked_at"] is not None else event.occurred_at
     count_check(state, event["job_id"], event["outcome"], asked_at, event.occurred_at, event["automatic"])
     if event["outcome"] in SETTLED and event["applied"]:
-        set_job(state, event["job_id"], event.occurred_at, status=event["outcome"])
+        set_job(state, event["job_id"], _written_at(event), status=event["outcome"])
 
 
 @reconciler.apply("pass_ran")
@@ -88,6 +88,12 @@ def provider_finished(state: State, event: Any) -> None:
     row = {"job_id": event["job_id"], "outcome": event["outcome"], "finished_at": event.occurred_at}
     if state["provider_jobs"].get(event["job_id"]) is None:
         state["provider_jobs"].insert(row)
+
+
+def _written_at(event: Any) -> datetime:
+    """Return what the app wrote as updated_at: its clock may have been read a moment before or after the event's."""
+    written: datetime = event["updated_at"] or event.occurred_at
+    return written
 
 
 def set_job(state: State, job_id: Any, at: datetime, **columns: Any) -> None:

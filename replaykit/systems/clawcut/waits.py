@@ -43,19 +43,22 @@ class Waits(Picture):
     table: pd.DataFrame
     """One row for each change of a line: ``replay``, ``at``, ``jobs``."""
     summary: pd.DataFrame
-    """One row for each replay: ``replay``, ``checks`` (actions emitted), ``minutes`` those jobs waited, ``most`` jobs at
-    once, ``left`` at the end, ``violations``."""
+    """One row for each replay: ``replay``, ``checks`` emitted, ``minutes`` those jobs waited, ``most`` at once and
+    ``left`` at the end, ``violations``."""
     figure: Figure
     """The matplotlib figure, to be changed or saved; a change shows when it is displayed."""
 
     @property
     def sentence(self) -> str:
         """What the picture shows, for those who don't see it."""
-        return " ".join(
-            f"{row.replay}: {count(row.checks, 'check')}, {row.minutes:,.0f} minutes waited, at most "
-            f"{row.most:,} jobs at once, {row.left:,} at the end."
-            for row in self.summary.itertuples()
-        )
+        return " ".join(map(_told, self.summary.to_dict("records")))
+
+
+def _told(row: Mapping[Any, Any]) -> str:
+    return (
+        f"{row['replay']}: {count(row['checks'], 'check')}, {row['minutes']:,.0f} minutes waited, at most "
+        f"{row['most']:,} jobs at once, {row['left']:,} at the end."
+    )
 
 
 def waits(runs: Mapping[str, Replay], *, longer_than: timedelta = _USUAL) -> Waits:
@@ -115,7 +118,7 @@ def _row(name: str, run: Replay, line: pd.DataFrame) -> dict[str, Any]:
 def _figure(lines: Mapping[str, pd.DataFrame], run: Replay) -> Figure:
     start, end = run.window.bounds()
     figure = new_figure(9.0, 3.2)
-    axes = figure.subplots()
+    axes: Any = figure.subplots()
     for number, (name, line) in enumerate(lines.items()):
         axes.step(
             line["at"], line["jobs"], where="post", label=name, color=COLOURS[number % 6], linestyle=_LINES[number % 4]
