@@ -137,6 +137,7 @@ def rows(path: Path, table: str = "ai_jobs") -> list[dict[str, Any]]:
     """Return the rows of a table by rowid, read with a connection of its own."""
     with closing(sqlite3.connect(path)) as app:
         app.row_factory = sqlite3.Row
+        app.text_factory = lambda text: text.decode("utf-8", "replace")
         return [dict(row) for row in app.execute(f"SELECT * FROM {table} ORDER BY rowid")]
 
 

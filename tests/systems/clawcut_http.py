@@ -102,6 +102,16 @@ def status(code: int, told: Any = None, **headers: str) -> Behaviour:
     return lambda handler, _id, _times: handler.say(code, told, **headers)
 
 
+def raw(text: str) -> Behaviour:
+    """Send something that need not be HTTP, and hang up."""
+
+    def act(handler: Handler, id: str, times: int) -> None:
+        handler.wfile.write(text.encode())
+        handler.close_connection = True
+
+    return act
+
+
 def silent(handler: Handler, id: str, times: int) -> None:
     """Say nothing until the test is over."""
     handler.server.leave.wait(20)

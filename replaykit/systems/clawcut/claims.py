@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from replaykit.errors import OperationError
+from replaykit.systems.clawcut.database import real_path
 from replaykit.systems.clawcut.quiet import quiet
 
 __all__ = ["claimed"]
@@ -27,7 +28,8 @@ def claimed(database: str | os.PathLike[str], what: str, id: Any = None) -> Iter
     Raises
     ------
     OperationError
-        The folder of the claims, private to the user below the system's temporary one, can't be used.
+        There is no such database, or the folder of the claims can't be used: it is private to the user, and lies in
+        the system's temporary one.
     ImportError
         filelock is not installed; the message says what to install.
     """
@@ -56,8 +58,7 @@ def claimed(database: str | os.PathLike[str], what: str, id: Any = None) -> Iter
 
 
 def _digest(database: str | os.PathLike[str], what: str, id: Any) -> str:
-    place = os.path.realpath(Path(database).expanduser())
-    told = f"{place}\0{what}\0{type(id).__name__}\0{id}"
+    told = f"{real_path(database)}\0{what}\0{type(id).__name__}\0{id}"
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 

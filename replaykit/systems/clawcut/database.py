@@ -17,7 +17,7 @@ from typing import NamedTuple
 from replaykit.errors import OperationError
 from replaykit.systems.clawcut.schema import check_app
 
-__all__ = ["BUSY_SECONDS", "failure_of", "reading", "writing"]
+__all__ = ["BUSY_SECONDS", "failure_of", "reading", "real_path", "writing"]
 
 BUSY_SECONDS = 5.0
 """How long a lock of another process is waited for."""
@@ -62,7 +62,7 @@ def reading(database: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     LoadError
         It is not the app's.
     """
-    path = _found(database)
+    path = real_path(database)
     failure: OperationError | None = None
     with ExitStack() as stack:
         try:
@@ -91,7 +91,7 @@ def writing(database: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     OperationError
         There is no such database, it can't be written, or it is locked for longer than 5 s; nothing was written.
     """
-    path = _found(database)
+    path = real_path(database)
     failure: OperationError | None = None
     try:
         connection = _connected(_Way(path, "mode=rw"))
@@ -139,8 +139,8 @@ def _opened(path: Path, stack: ExitStack) -> tuple[sqlite3.Connection, _Stamp | 
     return connection, before
 
 
-def _found(database: str | os.PathLike[str]) -> Path:
-    """Return the real path, beside which SQLite's sidecars lie."""
+def real_path(database: str | os.PathLike[str]) -> Path:
+    """Return the real path of a database, beside which SQLite's sidecars lie; raise OperationError if it is none."""
     try:
         path = Path(database).expanduser().resolve()
         there = path.is_file()
