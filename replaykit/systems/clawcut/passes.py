@@ -31,7 +31,7 @@ __all__ = ["Pass", "run_pass"]
 
 _USUAL = Policy()
 _SKIPPED = {
-    "disabled": "it is not enabled; nothing was opened and nobody was asked",
+    "disabled": "it is not enabled, and nothing was opened",
     "no_candidates": "there is no job to ask about",
     "none_old_enough": "no job is old enough",
     "all_waiting": "every job that is old enough waits for the pause after its last check",

@@ -76,6 +76,13 @@ class Summary:
         waiting = ", ".join(f"{number:,} {_WORDS[name]}" for name, number in self.outlooks().items() if number)
         return f"{told}; {waiting}." if waiting else f"{told}; nothing waits."
 
+    @property
+    def last_pass_sentence(self) -> str:
+        """What the last pass said of itself."""
+        from replaykit.systems.clawcut.summary_html import pass_text
+
+        return pass_text(self.last_pass)
+
     def _repr_html_(self) -> str:
         from replaykit.systems.clawcut.summary_html import summary_html
 

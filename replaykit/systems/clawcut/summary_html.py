@@ -80,7 +80,7 @@ def pass_text(event: AuditEvent | None) -> str:
     told += f"{_number(said, 'eligible')} eligible, {_number(said, 'reconciled')} reconciled"
     results = ", ".join(f"{n} {name}" for name, n in sorted(said.get("results", {}).items()))
     told += f" ({results})" if results else ""
-    return told + (f"; skipped: {said['skip_reason']}." if said.get("skip_reason") else ".")
+    return told + (f"; skipped: {said['skip_reason'].replace('_', ' ')}." if said.get("skip_reason") else ".")
 
 
 def _number(said: Any, name: str) -> str:
