@@ -26,7 +26,7 @@ The story of one event through the house:
             |  views/         tables of a recording or a replay; looks.py, focus.py, histogram.py
         widgets/          the explorer, which shows those
 
-``replaying.py`` is one replay from base to result, ``workspace.py`` its SQL side, ``connection.py`` opens DuckDB,
+``replaying.py`` is one replay from base to result (typed_tables.py: its tables), ``workspace.py`` its SQL side, ``connection.py`` opens DuckDB,
 ``verdict.py``, ``divergence.py`` and ``verification.py`` say how far to trust it, ``violations.py`` and ``measured.py``
 what a tick found and counted, ``display.py`` shows tables, ``errors.py`` holds the error tree, ``systems/`` the
 reconcilers that ship. ``dialects/`` translates SQL of SQLite and PostgreSQL, ``testing.py`` has assertions for users'
