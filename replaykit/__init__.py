@@ -24,13 +24,14 @@ The story of one event through the house:
             |  comparing/     two reconcilers, or two courses of a window, side by side: where they part, and why
             |  saving/        one file of all of it, open again years later; content.py is a recording's digest
             |  views/         tables of a recording or a replay; looks.py, focus.py, histogram.py
-        widgets/          the explorer, which shows those
+        widgets/          the explorer, which shows those, and the card of clawcut's jobs
 
-``replaying.py`` is one replay from base to result (typed_tables.py: its tables), ``workspace.py`` its SQL side, ``connection.py`` opens DuckDB,
-``verdict.py``, ``divergence.py`` and ``verification.py`` say how far to trust it, ``violations.py`` and ``measured.py``
-what a tick found and counted, ``display.py`` shows tables, ``errors.py`` holds the error tree, ``systems/`` the
-reconcilers that ship. ``dialects/`` translates SQL of SQLite and PostgreSQL, ``testing.py`` has assertions for users'
-tests (golden.py, pytest_plugin.py), ``fingerprint.py`` the digests by which histories are told to be equal.
+``replaying.py`` is one replay from base to result (typed_tables.py: its tables), ``workspace.py`` its SQL side,
+``connection.py`` opens DuckDB, ``verdict.py``, ``divergence.py`` and ``verification.py`` say how far to trust it,
+``violations.py`` and ``measured.py`` what a tick found and counted, ``display.py`` shows tables, ``errors.py`` holds
+the error tree, ``systems/`` the reconcilers that ship. ``dialects/`` translates SQL of SQLite and PostgreSQL,
+``testing.py`` has assertions for users' tests (golden.py, pytest_plugin.py), ``fingerprint.py`` the digests by which
+histories are told to be equal.
 """
 
 from __future__ import annotations
