@@ -33,7 +33,7 @@ function render({ model, el }) {
   const answer = (what) => {
     if (answered === model.get("number")) return;
     answered = model.get("number");
-    yes.disabled = true;
+    yes.setAttribute("aria-disabled", "true"); // truly disabled, it would drop the focus
     send(what);
   };
   yes.addEventListener("click", () => answer("ask"));
@@ -50,7 +50,7 @@ function render({ model, el }) {
     about.textContent = model.get("about");
     yes.title = question;
     box.hidden = !question;
-    if (question && answered !== model.get("number")) yes.disabled = false;
+    if (question && answered !== model.get("number")) yes.removeAttribute("aria-disabled");
     if (question && !open && inside(was)) {
       if (!root.contains(was)) opener = was;
       go(no);
@@ -70,7 +70,8 @@ function render({ model, el }) {
       if (text) make("b", {}, line, `${GLYPHS[status] ?? "·"} ${status} `);
       line.append(text);
     }
-    if (lost && !question && !usable(was)) go(stop, opener, root);
+    const waits = was === root && !running && !question; // for who asked, until it could go back
+    if ((lost && !question && !usable(was)) || waits) go(stop, opener, root);
   };
 
   // JupyterLab takes Enter, Space and letters from all that is not text, unless what has the focus says no itself.

@@ -165,8 +165,8 @@ class Card:
             raise OperationError(BUSY if self.running else "There is no question to confirm: ask_chosen, ask_shown.")
         question, self._question, self.error = self._question, None, None
         self._put = question
+        self._able(busy=True)  # first: the keyboard must not be led to a button that is about to rest
         self.frame.asking.begin(question.sentence.partition(":")[0], stoppable=question.batch)
-        self._able(busy=True)
         self._aside.start(lambda: self._asked(question), wait=wait)
         if wait and self.error is not None:
             raise self.error

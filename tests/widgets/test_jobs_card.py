@@ -455,8 +455,10 @@ def test_asking_leaves_the_kernel_free(tmp_path):
         click(card, "ask")
         assert card.running
         assert {button.tooltip for button in card.frame.buttons.values()} == {"Somebody is being asked just now."}
-        with pytest.raises(OperationError, match="being asked"):
-            card.ask_shown()
+        for again in (card.ask_shown, card.confirm):
+            with pytest.raises(OperationError, match="being asked"):
+                again()
+        click(card, "ask")
         go.release()
         await until(lambda: card.frame.asking.done == 1)
         seen.append((card.frame.asking.running, card.frame.asking.stoppable))
