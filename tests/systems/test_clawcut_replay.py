@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import shutil
 import sqlite3
 from datetime import datetime, timedelta
 from functools import cache
@@ -319,6 +320,21 @@ def test_checks_that_settle_nothing_put_the_next_one_off(tmp_path):
     spans = [(row.at.minute, row.at.minute + row.repeats) for row in run.actions.itertuples()]
     asked = {minute for first, last in spans for minute in range(first, last + 1)}
     assert asked == {11, 22, 23, *range(44, 60)}
+
+
+def test_what_checks_and_passes_wrote_is_explained_by_their_own_audit_trail(tmp_path):
+    """An operator's work must not look like an unexplained change the next day."""
+    database = shutil.copy(SAMPLE / "app.sqlite", tmp_path / "app.sqlite")
+    provider = clawcut.LoggedProvider(SAMPLE / "provider_log.csv")
+    clawcut.check_batch(database, provider, limit=5, now="2026-05-13T00:00:00Z", apply=True)
+    clawcut.run_pass(database, provider, enabled=True, dry_run=False, now="2026-05-13T00:15:00Z")
+
+    run = rk.replay(clawcut.open(database), clawcut, ticks="1h")
+
+    assert run.verdict.status == "verified", run.verdict
+    assert list(run.after["passes"]["reconciled"]) == [26 - 5 + 1], "one more had ended at its provider by then"
+    assert set(run.violations["invariant"]) == {"not_live_too_long"}
+    assert len(clawcut.stranded(run)) == 7, "the image, and six of which the log knows no end and nobody hears"
 
 
 def test_nothing_secret_enters_a_recording(tmp_path):
