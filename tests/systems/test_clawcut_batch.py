@@ -134,6 +134,7 @@ def test_a_job_locked_too_long_is_not_written_and_the_batch_goes_on(tmp_path: Pa
 
     assert [check.outcome for check in batch.checks] == ["completed", "not_written", "completed"]
     assert "locked" in batch.checks[1].sentence
+    assert batch.checks[1].asked_at == NOW
     assert [found["status"] for found in rows(app)] == ["completed", "processing", "completed"]
     assert [said["job_id"] for said in audited(app, "reconcile_checked")] == [1, 3]
 

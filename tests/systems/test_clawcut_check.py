@@ -492,6 +492,17 @@ def test_what_is_no_app_is_an_error_without_a_path(tmp_path: Path, what: str):
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("name", ["a b?mode=memory.sqlite", "50%20#1.sqlite", "ä 'x' 🦊.db"])
+def test_any_name_of_a_file_will_do(tmp_path: Path, name: str):
+    """SQLite takes a URI, in which some characters mean something; a link leads to the same claims and sidecars."""
+    app = make_app(tmp_path, [job(1)], name=name)
+    (tmp_path / "link").symlink_to(app)
+
+    assert clawcut.check(tmp_path / "link", 1, Told(), apply=True, now=NOW).applied
+    assert row(app, 1)["status"] == "completed"
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([name, "link"])
+
+
 def test_rows_in_the_log_of_a_live_app_are_seen_and_its_files_stay(tmp_path: Path):
     """Most of what happened last is not in the database file yet."""
     app = make_app(tmp_path, [job(1)])
@@ -547,3 +558,11 @@ def test_a_check_is_one_line_and_a_table_without_markup_of_others(tmp_path: Path
     assert "&lt;script&gt;" in shown
     with pytest.raises(AttributeError):
         check.outcome = "failed"  # type: ignore[misc]
+
+
+def test_importing_it_loads_nothing_heavy():
+    """A cron job that is switched off must cost milliseconds."""
+    code = "import sys; from replaykit.systems import clawcut; clawcut.run_pass('none', None); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert {"pandas", "numpy", "pyarrow", "urllib3", "filelock", "ipywidgets"} & set(loaded) == set()

@@ -40,6 +40,24 @@ def test_a_pass_that_is_not_enabled_opens_nothing_and_asks_nobody(tmp_path: Path
         clawcut.run_pass(tmp_path / "no" / "such.sqlite", provider, enabled=True, now=NOW)
 
 
+@pytest.mark.parametrize("switch", ["false", "0", "", 1, None])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(tmp_path: Path, switch: Any):
+    """The text "false" of an environment variable is true in Python, and would be traffic that nobody wanted."""
+    app, provider = make_app(tmp_path, [job(1)]), Told()
+    before = contents(app)
+
+    for call in (
+        lambda: clawcut.run_pass(app, provider, enabled=switch, now=NOW),
+        lambda: clawcut.run_pass(app, provider, enabled=True, dry_run=switch, now=NOW),
+        lambda: clawcut.check_batch(app, provider, apply=switch, now=NOW),
+        lambda: clawcut.check(app, 1, provider, apply=switch, now=NOW),
+    ):
+        with pytest.raises(rk.OperationError, match="expected True or False"):
+            call()
+
+    assert (provider.asked, contents(app)) == ([], before)
+
+
 def test_a_dry_run_asks_and_writes_its_own_event_only(tmp_path: Path):
     """An operator sees what the pass would do before it may."""
     app, provider = make_app(tmp_path, [job(1), job(2, 5)]), Told()

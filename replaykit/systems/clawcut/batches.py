@@ -108,7 +108,7 @@ def check_batch(
     LoadError
         It is not the app's.
     """
-    order = Order(apply, now, actor, policy)
+    order = Order(apply, now, actor, policy, keep_going=True)
     gate, most = age_gate(min_age_minutes), check_limit(limit)
     with reading(database) as connection:
         found = find_candidates(connection, order.time(), policy)

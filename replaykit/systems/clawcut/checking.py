@@ -19,7 +19,7 @@ from replaykit.systems.clawcut.schema import word
 from replaykit.systems.clawcut.settling import Row, read_row, settle
 from replaykit.systems.clawcut.times import written_like
 
-__all__ = ["Order", "check", "check_one", "not_written"]
+__all__ = ["Order", "check", "check_one", "check_switch", "not_written"]
 
 _USUAL = Policy()
 _NO_ID = "It has no provider id, so that nobody can know whether the provider has it; it needs a person."
@@ -36,8 +36,11 @@ class Order:
     actor: str
     policy: Policy
     automatic: bool = False
+    keep_going: bool = False
+    """Whether an answer that can't be written is an outcome, not an error."""
 
     def __post_init__(self) -> None:
+        check_switch("apply", self.apply)
         actor: object = self.actor
         if not isinstance(actor, str) or not actor:
             raise OperationError("actor: expected a word for who asks, such as 'operator'.")
@@ -138,7 +141,12 @@ def _asked(database: str | os.PathLike[str], seen: Candidate, row: Row, provider
         "attempt": seen.hints.attempts + 1,
         "automatic": order.automatic,
     }
-    done = settle(database, row, reply, order.time(), order.actor, details)
+    try:
+        done = settle(database, row, reply, order.time(), order.actor, details)
+    except OperationError as error:
+        if not order.keep_going:
+            raise
+        return replace(found, outcome="not_written", sentence=sentence_of("not_written", str(error)))
     return replace(
         found,
         outcome=done.outcome,
@@ -146,6 +154,12 @@ def _asked(database: str | os.PathLike[str], seen: Candidate, row: Row, provider
         applied=done.applied,
         sentence=sentence_of(done.outcome, reply.because, written=done.applied),
     )
+
+
+def check_switch(name: str, value: object) -> None:
+    """Raise OperationError if a switch is neither True nor False: the text "false" of a setting would switch it on."""
+    if not isinstance(value, bool):
+        raise OperationError(f"{name}: expected True or False.")
 
 
 def _reason(seen: Candidate, asks: Asker | None) -> str:

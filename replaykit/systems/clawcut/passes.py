@@ -13,7 +13,7 @@ from replaykit.errors import show_time
 from replaykit.systems.clawcut.audit import PASSED
 from replaykit.systems.clawcut.batches import age_gate, check_all, check_limit
 from replaykit.systems.clawcut.candidates import Candidate, find_candidates
-from replaykit.systems.clawcut.checking import Order
+from replaykit.systems.clawcut.checking import Order, check_switch
 from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
 from replaykit.systems.clawcut.claims import claimed
 from replaykit.systems.clawcut.clocks import moment
@@ -144,12 +144,14 @@ def run_pass(
     LoadError
         It is not the app's.
     """
+    check_switch("enabled", enabled)
+    check_switch("dry_run", dry_run)
     gate, most = age_gate(min_age_minutes), check_limit(limit)
     ran_at = moment(now)
-    plan = Pass(ran_at, bool(enabled), bool(dry_run), most, min_age_minutes, skip_reason="disabled")
+    plan = Pass(ran_at, enabled, dry_run, most, min_age_minutes, skip_reason="disabled")
     if not enabled:
         return plan
-    order = Order(not dry_run, now, "pass", policy.with_(min_age=gate), automatic=True)
+    order = Order(not dry_run, now, "pass", policy.with_(min_age=gate), automatic=True, keep_going=True)
     with claimed(database, "pass") as alone:
         done = _run(database, provider, order, plan) if alone else replace(plan, skip_reason="another_pass")
     with writing(database) as connection:
