@@ -78,8 +78,10 @@ class Aside:
             self._task._over.wait()
         except KeyboardInterrupt:
             self.stop()  # the step at hand is not torn apart: its answer may be about to be written
-            self._task._over.wait()
-            self._finish()
+            try:
+                self._task._over.wait()
+            finally:  # whoever interrupts again no longer waits for it
+                self._finish()
             raise
         self._finish()
 

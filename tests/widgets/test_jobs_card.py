@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -442,6 +444,31 @@ def test_stop_ends_a_batch_after_the_job_at_hand(tmp_path):
     assert [row["status"] for row in app.rows(path)] == ["processing"] * 3 + ["completed"] * 2
     card.ask_shown()
     assert card.confirm().count == 3
+
+
+def test_an_interrupted_batch_ends_after_the_job_at_hand(tmp_path):
+    """An answer that is about to be written is; the card says how far it came, and can go on."""
+
+    def interrupt():
+        if len(provider.asked) == 2:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.1)
+
+    provider = Counting(also=interrupt)
+    card, _, path = opened(tmp_path, jobs=[app.job(id, 60 + id) for id in range(1, 6)], provider=provider)
+    card.apply = True
+    card.ask_shown()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            card.confirm()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert card.line.startswith("Stopped after 2 of 5.")
+    assert [row["status"] for row in app.rows(path)] == ["processing"] * 3 + ["completed"] * 2
+    assert not card.running
+    assert not card.frame.buttons["shown"].disabled
 
 
 def test_asking_leaves_the_kernel_free(tmp_path):
