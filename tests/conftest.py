@@ -12,7 +12,13 @@ from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NUMBERS = pytest.StashKey[list[str]]()
-LONGEST = ["test_explorer_by_hand.py", "test_gastown_trace.py", "compare.ipynb", "test_notebooks_guard.py"]
+LONGEST = [
+    "test_explorer_by_hand.py",
+    "test_gastown_trace.py",
+    "compare.ipynb",
+    "test_notebooks_guard.py",
+    "test_benchmarks.py",
+]
 
 # derandomize: a red build must be red again when it is repeated; --hypothesis-profile=search looks for new examples.
 # thorough tries all of the same: tests whose examples are slow otherwise try some of them, see samples.py.

@@ -52,6 +52,13 @@ def test_no_job_is_no_error(tmp_path):
     assert "No pass has run." in found._repr_html_()
 
 
+def test_one_job_is_spoken_of_as_one(tmp_path):
+    """The sentence is read by people."""
+    found = clawcut.summary(make_app(tmp_path, [job(1, 1), job(2, provider_job_id=None)]), now=NOW)
+
+    assert found.sentence == "2 processing; 1 heals by itself, 1 needs a person."
+
+
 def test_a_row_that_says_nothing_sensible_is_shown_and_hides_no_other(tmp_path):
     """A broken row is what an incident is made of."""
     odd = "<img src=x onerror=alert(1)>"

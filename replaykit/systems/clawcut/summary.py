@@ -73,7 +73,9 @@ class Summary:
     def sentence(self) -> str:
         """The counts in one sentence."""
         told = ", ".join(f"{number:,} {name}" for name, number in self.counts.items()) or "no job"
-        waiting = ", ".join(f"{number:,} {_WORDS[name]}" for name, number in self.outlooks().items() if number)
+        waiting = ", ".join(
+            f"{number:,} {_WORDS[name][number > 1]}" for name, number in self.outlooks().items() if number
+        )
         return f"{told}; {waiting}." if waiting else f"{told}; nothing waits."
 
     @property
@@ -89,7 +91,12 @@ class Summary:
         return summary_html(self)
 
 
-_WORDS = {HEALS: "heal by themselves", CHECKED_LATER: "will be checked", PERSON: "need a person"}
+_WORDS = {
+    HEALS: ("heals by itself", "heal by themselves"),
+    CHECKED_LATER: ("will be checked", "will be checked"),
+    PERSON: ("needs a person", "need a person"),
+}
+"""Said of one job, and of several."""
 
 
 def summary(
