@@ -33,7 +33,8 @@ PASSED = "pass_ran"
 SETTLED = ("completed", "failed")
 """Outcomes of a check after which the job is terminal."""
 
-_JOB_IDS = ("job_id", "ai_job_id", "jobId", "aiJobId")
+_LARGEST = 1 << 53
+_JOB_IDS = ("job_id", "ai_job_id", "jobId", "aiJobId", "jobID", "job", "ai_job", "entity_id", "subject_id", "id")
 _ACTORS = ("app", "clawcut", "cron", "operator", "pass", "poller", "provider", "scheduler", "system", "user", "worker")
 OUTCOMES = (
     *SETTLED,
@@ -59,6 +60,11 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
+def _count(value: Any) -> int | None:
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1
+    return int(value) if whole and 0 <= value < _LARGEST else None
+
+
 def _said(value: Any) -> str | None:
     return value if isinstance(value, str) and value in _SAID else None
 
@@ -72,7 +78,7 @@ def _counts(value: Any) -> Mapping[str, int] | None:
 _HARMLESS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("applied", "automatic", "dry_run", "enabled"), _flag),
     **dict.fromkeys(("age_minutes", "attempt", "min_age", "min_age_minutes"), _number),
-    **dict.fromkeys(("eligible", "limit", "reconciled", "scanned"), _number),
+    **dict.fromkeys(("eligible", "limit", "reconciled", "scanned"), _count),
     **dict.fromkeys(("now", "outcome", "skip_reason", "status", "was"), _said),
     **dict.fromkeys(("asked_at", "ran_at"), read_time),
     "results": _counts,
