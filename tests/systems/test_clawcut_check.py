@@ -566,3 +566,28 @@ def test_importing_it_loads_nothing_heavy():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     assert {"pandas", "numpy", "pyarrow", "urllib3", "filelock", "ipywidgets"} & set(loaded) == set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ai_jobs SET provider = 'runway' WHERE id = 1",
+        "UPDATE ai_jobs SET status = 'pending' WHERE id = 1",
+        "UPDATE ai_jobs SET updated_at = '2026-05-12T11:30:00.001Z' WHERE id = 1",
+    ],
+)
+def test_a_job_that_is_not_as_it_was_told_is_not_asked_about(tmp_path: Path, statement: str):
+    """Whoever confirmed a question confirmed that provider and that job."""
+    app, provider = make_app(tmp_path, [job(1), job(2, 20)]), Told()
+    told = {one.job_id: (one.provider, one.status, one.updated_at) for one in clawcut.summary(app, now=NOW).jobs}
+    change(app, statement)
+
+    one = clawcut.check(app, 1, provider, apply=True, now=NOW, seen=told)
+    batch = clawcut.check_batch(app, provider, apply=True, now=NOW, seen=told)
+
+    assert (one.outcome, one.asked_at, one.applied) == ("changed_meanwhile", None, False)
+    assert [check.outcome for check in batch.checks] == ["changed_meanwhile", "completed"]
+    assert provider.asked == ["p2"]
+    assert clawcut.check(app, 1, provider, now=NOW, seen={}).outcome == "changed_meanwhile"
+    with pytest.raises(rk.OperationError, match="seen"):
+        clawcut.check(app, 1, provider, now=NOW, seen={1: "veo"})  # type: ignore[dict-item]

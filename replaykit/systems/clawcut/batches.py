@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.display import brief, count
 from replaykit.errors import OperationError
 from replaykit.systems.clawcut.candidates import Candidate, find_candidates
-from replaykit.systems.clawcut.checking import Order, check_one, not_written
+from replaykit.systems.clawcut.checking import Order, Told, check_one, not_written
 from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
 from replaykit.systems.clawcut.database import reading
 from replaykit.systems.clawcut.policy import Policy
@@ -80,6 +80,7 @@ def check_batch(
     actor: str = "operator",
     policy: Policy = _USUAL,
     jobs: Collection[Any] | None = None,
+    seen: Told | None = None,
     progress: Progress | None = None,
 ) -> Batch:
     """Ask the providers about the oldest jobs; one that fails does not keep the others.
@@ -96,7 +97,9 @@ def check_batch(
     min_age_minutes
         Only jobs that were last updated so long ago.
     jobs
-        Only jobs with one of these ids, however many others there are; None is any.
+        Only jobs with one of these ids, however many others there are; None is any, or those in `seen`.
+    seen
+        What was told of the jobs, as for `check`: nobody is asked about one that is otherwise (``changed_meanwhile``).
     progress
         Called as ``progress(done, total)`` before the first job and after each. If it returns False, the batch ends
         there.
@@ -108,11 +111,12 @@ def check_batch(
     LoadError
         It is not the app's.
     """
-    order = Order(apply, now, actor, policy, keep_going=True)
+    order = Order(apply, now, actor, policy, keep_going=True, told=seen)
     gate, most = age_gate(min_age_minutes), check_limit(limit)
     with reading(database) as connection:
         found = find_candidates(connection, order.time(), policy)
-    wanted = found if jobs is None else [one for one in found if one.job.id in jobs]
+    chosen = seen if jobs is None else jobs
+    wanted = found if chosen is None else [one for one in found if one.job.id in chosen]
     old = [one for one in wanted if one.hints.age is not None and one.hints.age >= gate]
     checks = check_all(database, old[:most], provider, order, progress)
     return Batch(len(found), min_age_minutes, tuple(checks), apply)

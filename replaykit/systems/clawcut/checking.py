@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,13 +16,15 @@ from replaykit.systems.clawcut.clocks import moment
 from replaykit.systems.clawcut.database import reading
 from replaykit.systems.clawcut.policy import LIVE, TERMINAL, Policy
 from replaykit.systems.clawcut.provider import Asker, Providers, Reply, ask, asker
-from replaykit.systems.clawcut.schema import word
+from replaykit.systems.clawcut.schema import Job, word
 from replaykit.systems.clawcut.settling import Row, read_row, settle
-from replaykit.systems.clawcut.times import written_like
+from replaykit.systems.clawcut.times import read_time, written_like
 
-__all__ = ["Order", "check", "check_one", "check_switch", "not_written"]
+__all__ = ["Order", "Told", "check", "check_one", "check_switch", "not_written"]
 
 _USUAL = Policy()
+Told = Mapping[Any, tuple[str, str, datetime | None]]
+"""What was told of jobs before: job id to provider, status and updated_at, as in a `LiveJob`."""
 _NO_ID = "It has no provider id, so that nobody can know whether the provider has it; it needs a person."
 _NO_PROVIDER = "Nobody was named to ask about jobs of its provider."
 _ODD_STATUS = "Its status is none that is known; it needs a person."
@@ -38,9 +41,14 @@ class Order:
     automatic: bool = False
     keep_going: bool = False
     """Whether an answer that can't be written is an outcome, not an error."""
+    told: Told | None = None
+    """What whoever asks was told of the jobs; nobody is asked about one that is otherwise."""
 
     def __post_init__(self) -> None:
         check_switch("apply", self.apply)
+        told: object = self.told
+        if told is not None and not (isinstance(told, Mapping) and all(_is_told(one) for one in told.values())):
+            raise OperationError("seen: expected a mapping from job ids to (provider, status, updated_at).")
         actor: object = self.actor
         if not isinstance(actor, str) or not actor:
             raise OperationError("actor: expected a word for who asks, such as 'operator'.")
@@ -60,6 +68,7 @@ def check(
     now: datetime | str | None = None,
     actor: str = "operator",
     policy: Policy = _USUAL,
+    seen: Told | None = None,
 ) -> Check:
     """Ask the provider about one job, on purpose: whatever its kind and age, and however often it was asked before.
 
@@ -74,6 +83,9 @@ def check(
         The time that ages are told by and that is written: UTC, ISO text or a datetime. None is the machine's.
     actor
         Who asks, for the audit event.
+    seen
+        What was told of the job before it was confirmed: job id to provider, status and updated_at, as in
+        ``summary(...).jobs``. Nobody is asked if it is otherwise now, or not there (``changed_meanwhile``).
 
     Returns
     -------
@@ -88,20 +100,22 @@ def check(
     LoadError
         The database is not the app's.
     """
-    order = Order(apply, now, actor, policy)
+    order = Order(apply, now, actor, policy, told=seen)
     with reading(database) as connection:
-        seen = find_job(connection, job_id, order.time(), policy)
-    if seen is None:
+        found = find_job(connection, job_id, order.time(), policy)
+    if found is None:
         raise OperationError(
             "The database has no job with that id; expected the id of a row of ai_jobs.", reason="unknown_job"
         )
-    return check_one(database, seen, provider, order)
+    return check_one(database, found, provider, order)
 
 
 def check_one(database: str | os.PathLike[str], seen: Candidate, provider: Providers, order: Order) -> Check:
     """Ask about a job as it was seen, unless it has moved since or somebody else is at it."""
     if seen.job.status in TERMINAL:
         return _untouched(seen, "terminal")
+    if order.told is not None and not _is_as_told(seen.job, order.told):
+        return _untouched(seen, "changed_meanwhile", "it is not as it was told any more")
     with claimed(database, "job", seen.job.id) as free:
         if not free:
             return _untouched(seen, "in_flight")
@@ -115,9 +129,21 @@ def check_one(database: str | os.PathLike[str], seen: Candidate, provider: Provi
         return _asked(database, seen, row, provider, order)
 
 
+def _is_told(one: object) -> bool:
+    return isinstance(one, (tuple, list)) and len(one) == 3
+
+
+def _is_as_told(job: Job, told: Told) -> bool:
+    if job.id not in told:
+        return False
+    provider, status, updated_at = told[job.id]
+    return (job.provider, job.status, read_time(job.updated_at)) == (provider, status, read_time(updated_at))
+
+
 def _is_as_seen(row: Row, seen: Candidate) -> bool:
     has_id = row.provider_job_id not in (None, "", b"")
-    return (word(row.status), row.updated_at, has_id) == (
+    return (word(row.provider), word(row.status), row.updated_at, has_id) == (
+        seen.job.provider,
         seen.job.status,
         seen.job.updated_at,
         seen.job.has_provider_id,
