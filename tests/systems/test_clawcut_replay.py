@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -247,8 +248,7 @@ def test_an_app_that_reads_its_clock_twice_is_still_verified(tmp_path):
 
     run = replayed(app(tmp_path, jobs, events))
 
-    assert run.verdict.status == "contradicted"
-    assert set(run.verdict.cells["column"]) == {"updated_at"}, "job 3 was touched half an hour after its last event"
+    assert run.verdict.status == "verified", run.verdict
     assert list(run.after["ai_jobs"]["status"]) == ["processing", "completed", "queued"]
 
 
@@ -294,7 +294,8 @@ BREACHES = {
 @pytest.mark.parametrize("invariant", BREACHES)
 def test_each_invariant_is_broken_by_what_it_forbids_and_by_nothing_else(tmp_path, invariant):
     """An invariant that can't fail proves nothing."""
-    path = app(tmp_path, [{"id": 1}], [*BEGIN, *BREACHES[invariant]])
+    last = max(int(moment[14:16]) for moment, kind, _ in [*BEGIN, *BREACHES[invariant]] if kind != "reconcile_checked")
+    path = app(tmp_path, [{"id": 1, "updated_at": at(last)}], [*BEGIN, *BREACHES[invariant]])
     params = {"bound": timedelta(minutes=30)} if invariant == "not_live_too_long" else {}
 
     run = replayed(path, params=params)
@@ -335,6 +336,129 @@ def test_what_checks_and_passes_wrote_is_explained_by_their_own_audit_trail(tmp_
     assert list(run.after["passes"]["reconciled"]) == [26 - 5 + 1], "one more had ended at its provider by then"
     assert set(run.violations["invariant"]) == {"not_live_too_long"}
     assert len(clawcut.stranded(run)) == 7, "the image, and six of which the log knows no end and nobody hears"
+
+
+def test_a_question_about_a_quiet_hour_is_answered_by_its_own_clock(tmp_path):
+    """Nothing happened for two hours; the job is two hours old all the same."""
+    events = [(at(0), "job_created", {"job_id": 1}), (at(1), "submitted", {"job_id": 1})]
+    path = app(tmp_path, [{"id": 1, "updated_at": at(1)}], events)
+    run = rk.replay(clawcut.open(path), clawcut, rk.Window("2026-05-12", "2026-05-13"), ticks="5m")
+
+    noon = "2026-05-12T12:00:00Z"
+    assert clawcut.jobs_at(run, noon)[0].hints.age == timedelta(minutes=119)
+    assert clawcut.stranded(run, noon)["silent_for"][0] == timedelta(minutes=119)
+    assert (
+        clawcut.why_not_checked(run, 1, noon)
+        == "Job 1 may be checked: updated 1 h 59 min ago, eligible since 10:11:00 UTC."
+    )
+    assert clawcut.stranded(run, at(9)).empty
+    assert len(clawcut.stranded(run, at(9), patience=timedelta(minutes=5))) == 1
+
+
+SPARSE = {
+    "only endings": {"completed", "failed", "app_restarted"},
+    "only creation": {"job_created", "app_restarted"},
+    "only restarts": {"app_restarted"},
+    "no polls": {"job_created", "submitted", "completed", "failed", "cancelled", "app_restarted"},
+    "no cancels": {"job_created", "submitted", "status_polled", "completed", "failed", "app_restarted"},
+    "nothing": set(),
+}
+
+
+@pytest.mark.parametrize("logged", SPARSE)
+def test_an_audit_trail_with_gaps_accuses_nobody_wrongly(tmp_path, logged):
+    """Few apps log every transition; what their rows say is true all the same."""
+    generator().generate(tmp_path, seed=5, jobs=200)
+    kept = SPARSE[logged]
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        connection.execute(f"DELETE FROM audit_events WHERE kind NOT IN ({', '.join('?' * len(kept))})", tuple(kept))
+        connection.commit()
+
+    recording = clawcut.open(tmp_path / "app.sqlite", provider_log=tmp_path / "provider_log.csv")
+    run = rk.replay(recording, clawcut, DAY, ticks="1h")
+
+    assert set(clawcut.stranded(run)["job_id"]) == truth_of(tmp_path, "stranded")
+    assert run.verdict.status == "verified", run.verdict
+    assert "terminal_stays" not in set(run.violations["invariant"])
+    assert "made out of rows" in str(recording.report)
+
+
+def test_polls_that_do_not_write_are_signs_of_life_but_no_updates(tmp_path):
+    """The policy of such an app goes by updated_at, and so must its replay."""
+    polls = [(at(minute), "status_polled", {"job_id": 1, "status": "processing"}) for minute in range(2, 50)]
+    path = app(tmp_path, [{"id": 1, "status": "pending", "updated_at": at(1)}], [*BEGIN, *polls])
+
+    run = replayed(path)
+
+    assert run.verdict.status == "verified", run.verdict
+    assert run.after["ai_jobs"]["updated_at"][0].minute == 1
+    assert run.actions["at"].min().minute == 11
+    assert clawcut.stranded(run, at(55)).empty
+    assert "polls do not write" in str(clawcut.open(path).report)
+
+
+def test_ids_of_two_providers_are_told_apart(tmp_path):
+    """Each provider counts for itself."""
+    jobs = [
+        {"id": 1, "provider": "veo", "provider_job_id": "7"},
+        {"id": 2, "provider": "runway", "provider_job_id": "7"},
+    ]
+    log = [("2026-05-12T10:02:00Z", "veo", "7", "accepted"), ("2026-05-12T10:03:00Z", "runway", "7", "accepted")]
+    log += [("2026-05-12T10:05:00Z", "veo", "7", "Succeeded")]
+    frame = pd.DataFrame(log, columns=["time", "provider", "provider_job_id", "event"])
+    events = [*BEGIN, (at(0), "job_created", {"job_id": 2}), (at(30), "app_restarted", {})]
+
+    recording = clawcut.open(app(tmp_path, jobs, events), provider_log=frame)
+    found = clawcut.stranded(rk.replay(recording, clawcut, ticks="1m")).set_index("job_id")["what"]
+
+    assert found.to_dict() == {1: "stranded", 2: "orphaned"}
+    nameless = clawcut.open(app(tmp_path, jobs, events), provider_log=frame.drop(columns="provider"))
+    assert set(clawcut.stranded(rk.replay(nameless, clawcut, ticks="1m"))["what"]) == {"suspected"}
+    assert "that only the provider knows" in str(nameless.report)
+
+
+def test_events_that_say_nothing_sensible_do_not_stop_a_replay(tmp_path):
+    """One bad row in an audit trail of thousands."""
+    odd = ["[1]", '"x"', "{", "null", '{"job_id": null}', '{"job_id": 99}', '{"job_id": [1]}', '{"scanned": 1e300}']
+    odd += ['{"scanned": 10000000000000000000000, "asked_at": "never"}', '{"job_id": true}']
+    kinds = ("job_created", "submitted", "status_polled", "completed", "reconcile_checked", "pass_ran", "app_restarted")
+    events = [(at(2 + place % 40), kind, text) for place, text in enumerate(odd) for kind in kinds]
+    jobs = [{"id": 1, "updated_at": at(1)}, {"id": None}, {"id": 1.5}]
+
+    recording = clawcut.open(app(tmp_path, jobs, [*BEGIN, *events], id_type="REAL"))
+    run = rk.replay(recording, clawcut, ticks="5m")
+
+    assert len(run.after["ai_jobs"]) == 2
+    assert "1 x row without an id" in str(recording.report)
+
+
+def test_without_the_providers_log_nobody_knows_how_long_jobs_waited(run, tmp_path):
+    """Zero minutes would be an answer."""
+    bare = replayed(app(tmp_path, [{"id": 1}], BEGIN))
+
+    with pytest.raises(rk.QueryError, match="only known by its log"):
+        clawcut.waited_minutes(bare)
+    with pytest.raises(rk.QueryError, match="only known by its log"):
+        clawcut.waits({"bare": bare})
+
+
+def test_a_job_that_is_old_enough_may_still_have_to_wait_for_its_turn(tmp_path):
+    """The limit and a check in flight keep it back, and why not must say so."""
+    jobs = [{"id": number, "updated_at": at(1)} for number in range(30)]
+    told = [
+        (at(minute), kind, {"job_id": job["id"]})
+        for job in jobs
+        for minute, kind in ((0, "job_created"), (1, "submitted"))
+    ]
+    asked = (at(41), "reconcile_checked", checked(0, "still_running", 40))
+    run = replayed(app(tmp_path, jobs, [*told, asked]))
+
+    assert (
+        clawcut.why_not_checked(run, 29, at(30))
+        == "Job 29 was not checked: 29 older jobs come first, and a pass takes 25."
+    )
+    assert "may be checked" in clawcut.why_not_checked(run, 24, at(30))
+    assert "waits for its answer" in clawcut.why_not_checked(run, 0, "2026-05-12T10:40:30Z")
 
 
 def test_nothing_secret_enters_a_recording(tmp_path):

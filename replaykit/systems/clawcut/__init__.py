@@ -9,7 +9,7 @@ makes a recording for replays, and `stranded` says what a replay found. Nothing 
   will become of a job;
 - ``schema.py``, ``audit.py``, ``times.py`` how the app's tables are read, without their secrets;
 - ``summary.py``, ``summary_html.py`` how the jobs stand;
-- ``door.py``, ``app_events.py``, ``provider_log.py``, ``arrow.py`` how a database becomes a recording;
+- ``door.py``, ``evidence.py``, ``app_events.py``, ``provider_log.py``, ``arrow.py`` how a database becomes a recording;
 - ``reconciler.py``, ``tables.py``, ``events.py``, ``rules.py`` the policy as a reconciler;
 - ``stranded.py`` which jobs a replay found stranded, since when; ``unchecked.py`` why one was not checked;
   ``waits.py`` how long jobs waited in several replays, as a picture;

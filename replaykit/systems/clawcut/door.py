@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.snapshot import Snapshot
 from replaykit.sources import load
-from replaykit.systems.clawcut.app_events import EVENT_COLUMNS, Evidence, event_rows
+from replaykit.systems.clawcut.app_events import EVENT_COLUMNS, event_rows
 from replaykit.systems.clawcut.arrow import arrow_table, id_type
 from replaykit.systems.clawcut.database import reading
-from replaykit.systems.clawcut.provider_log import finished_jobs
+from replaykit.systems.clawcut.evidence import Evidence
+from replaykit.systems.clawcut.provider_log import logged_jobs
 from replaykit.systems.clawcut.schema import entries, jobs
 from replaykit.systems.clawcut.tables import JOB_COLUMNS, TABLES
 from replaykit.systems.clawcut.times import read_time
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from replaykit.recording import Recording
+    from replaykit.systems.clawcut.provider_log import LoggedJob
 
 __all__ = ["open"]
 
@@ -32,9 +34,13 @@ def open(
 ) -> Recording:
     """Open an app's SQLite database as a recording; replay it with ``rk.replay(recording, clawcut)``.
 
-    The events are ``audit_events``, in order of time, then as inserted. ``derived`` marks what was made beside them:
-    ``check_started`` from the time a check says it asked, ``job_created`` for a job without such an event, and for a
-    job without any event the last thing its row says. Snapshot 0 is the empty app, the last one ``ai_jobs`` as it lies.
+    The events are ``audit_events``, in order of time, then as inserted. Snapshot 0 is the empty app, the last one
+    ``ai_jobs`` as it lies.
+
+    ``derived`` marks events that were made beside them, out of rows and other events: ``check_started`` from the time a
+    check says it asked; ``job_created``, ``submitted`` and a job's ending where the row has them and no event tells; a
+    ``status_polled`` where a row was written after its last event. What was made so agrees with the rows by itself:
+    the report says how much that is.
 
     Parameters
     ----------
@@ -43,8 +49,8 @@ def open(
         and what metadata says beyond jobs, outcomes and counts stay in it; instead of a provider id the recording has
         ``has_provider_id``.
     provider_log
-        The provider's own log, as `LoggedProvider` reads it: its ends become events ``provider_finished``, which the
-        app does not see, and a closed loop (``actions="apply"``) answers checks from them.
+        The provider's own log, as `LoggedProvider` reads it: events ``provider_accepted`` and ``provider_finished``,
+        which the app does not see; a closed loop (``actions="apply"``) answers checks from them.
     save
         Where to keep the recording; else it is private and temporary.
 
@@ -59,7 +65,7 @@ def open(
         evidence = Evidence(list(jobs(connection)), entries(connection))
         ids = _provider_ids(connection) if provider_log is not None else {}
     if provider_log is not None:
-        evidence.ends = [(ids.get(end.provider_job_id), end) for end in finished_jobs(provider_log)]
+        evidence.logged = [(_job_of(job, ids), job) for job in logged_jobs(provider_log)]
     events = event_rows(evidence)
     dated = [event for event in events if event["at"] is not None]
     oldest, newest = evidence.span(event["at"] for event in dated)
@@ -80,19 +86,30 @@ def open(
             Snapshot(
                 {"ai_jobs": _as_they_lie(evidence, job_type)},
                 at=newest,
-                after=dated[-1]["event_id"] if dated else 0,
+                after=len(dated),
                 name="the app as it lies",
             ),
         ],
         keys={"ai_jobs": TABLES["ai_jobs"].key},
         save=save,
-        notes=[evidence.note(events)],
+        notes=[evidence.note(sum(row["derived"] and row["kind"] != "check_started" for row in events))],
     )
 
 
-def _provider_ids(connection: Any) -> dict[str, Any]:
-    query = "SELECT provider_job_id, id FROM ai_jobs WHERE coalesce(provider_job_id, '') <> '' ORDER BY id"
-    return {str(given): id for given, id in connection.execute(query)}
+def _provider_ids(connection: Any) -> dict[tuple[str, str], list[Any]]:
+    """Return the jobs of each provider's id; those of any provider stand under an empty name as well."""
+    query = "SELECT provider, provider_job_id, id FROM ai_jobs WHERE coalesce(provider_job_id, '') <> '' ORDER BY id"
+    found: dict[tuple[str, str], list[Any]] = {}
+    for provider, given, id in connection.execute(query):
+        for name in {str(provider), ""}:
+            found.setdefault((name, str(given)), []).append(id)
+    return found
+
+
+def _job_of(logged: LoggedJob, ids: dict[tuple[str, str], list[Any]]) -> Any:
+    """Return the job a log tells of; None if the app has none, or several, with that id."""
+    found = ids.get((logged.provider, logged.provider_job_id), [])
+    return found[0] if len(found) == 1 else None
 
 
 def _as_they_lie(evidence: Evidence, job_type: str) -> pa.Table:

@@ -19,13 +19,13 @@ __all__ = ["count_check", "set_job"]
 @reconciler.apply("job_created")
 def job_created(state: State, event: Any) -> None:
     """Insert the job; one whose row is there already is left as it is."""
-    if state["ai_jobs"].get(event["job_id"]) is None:
+    if event["job_id"] is not None and state["ai_jobs"].get(event["job_id"]) is None:
         state["ai_jobs"].insert(
             {
                 "id": event["job_id"],
                 "kind": event["job_kind"],
                 "provider": event["provider"],
-                "status": "queued",
+                "status": event["status"] if event["status"] in LIVE else "queued",
                 "has_provider_id": False,
                 "created_at": event["created_at"] or event.occurred_at,
                 "updated_at": _written_at(event),
@@ -35,14 +35,22 @@ def job_created(state: State, event: Any) -> None:
 
 @reconciler.apply("submitted")
 def submitted(state: State, event: Any) -> None:
-    """Note that the provider accepted the job, if it gave an id."""
+    """Note that the provider accepted the job, if it gave an id; an event that was made up says no more than that."""
+    if event["derived"]:
+        state["ai_jobs"].update(event["job_id"], has_provider_id=event["has_provider_id"])
+        return
     status = event["status"] if event["status"] in LIVE else "pending"
     set_job(state, event["job_id"], _written_at(event), status=status, has_provider_id=event["has_provider_id"])
 
 
 @reconciler.apply("status_polled")
 def status_polled(state: State, event: Any) -> None:
-    """Note a sign of life: the app has asked about the job."""
+    """Note a sign of life: the app has asked about the job. Not every app writes into the row when it asks."""
+    if event["job_id"] is None or state["ai_jobs"].get(event["job_id"]) is None:
+        return
+    if event["writes"] is False:
+        state["polls"].upsert(job_id=event["job_id"], polled_at=event.occurred_at)
+        return
     status = {"status": event["status"]} if event["status"] in LIVE else {}
     set_job(state, event["job_id"], _written_at(event), **status)
 
@@ -62,13 +70,17 @@ def app_restarted(state: State, event: Any) -> None:
 @reconciler.apply("check_started")
 def check_started(state: State, event: Any) -> None:
     """Count a check that waits for its answer."""
+    if event["job_id"] is None:
+        return
     check = _check(state, event["job_id"])
     state["checks"].update(check["job_id"], in_flight=check["in_flight"] + 1, in_flight_since=event.occurred_at)
 
 
 @reconciler.apply("reconcile_checked")
 def reconcile_checked(state: State, event: Any) -> None:
-    """Note a check that has its answer, and what it wrote into the job."""
+    """Note a check that has its answer, and what it wrote into the job; one that names no job can't be counted."""
+    if event["job_id"] is None:
+        return
     asked_at = event["asked_at"] if event["asked_at"] is not None else event.occurred_at
     count_check(state, event["job_id"], event["outcome"], asked_at, event.occurred_at, event["automatic"])
     if event["outcome"] in SETTLED and event["applied"]:
@@ -82,12 +94,16 @@ def pass_ran(state: State, event: Any) -> None:
     state["passes"].insert({"pass_id": event.id, "ran_at": event.occurred_at, **{name: event[name] for name in names}})
 
 
+@reconciler.apply("provider_accepted")
+def provider_accepted(state: State, event: Any) -> None:
+    """Note that the provider's own log knows the job."""
+    state["provider_jobs"].insert(job_id=event["job_id"], known_at=event.occurred_at)
+
+
 @reconciler.apply("provider_finished")
 def provider_finished(state: State, event: Any) -> None:
     """Note what the provider's own log says; the app does not know it yet."""
-    row = {"job_id": event["job_id"], "outcome": event["outcome"], "finished_at": event.occurred_at}
-    if state["provider_jobs"].get(event["job_id"]) is None:
-        state["provider_jobs"].insert(row)
+    state["provider_jobs"].update(event["job_id"], outcome=event["outcome"], finished_at=event.occurred_at)
 
 
 def _written_at(event: Any) -> datetime:
@@ -98,7 +114,7 @@ def _written_at(event: Any) -> datetime:
 
 def set_job(state: State, job_id: Any, at: datetime, **columns: Any) -> None:
     """Write into a job as the app does, its updated_at with it, and note its end or its return from one."""
-    job = state["ai_jobs"].get(job_id)
+    job = state["ai_jobs"].get(job_id) if job_id is not None else None
     if job is None:
         return
     before, after = job["status"], columns.get("status", job["status"])

@@ -54,11 +54,14 @@ class LiveJob:
         hint, name = self.hints, f"Job {self.job_id}"
         if not self.candidate or hint.eligible_at is None:
             return f"{name} was not checked: {self.reason[0].lower()}{self.reason[1:]}"
+        when = f"{hint.eligible_at:%H:%M:%S} UTC"
+        if self.updated_at is not None and hint.eligible_at.date() != self.updated_at.date():
+            when = f"{hint.eligible_at:%Y-%m-%d} {when}"
         ago = f"updated {age_text(hint.age)} ago"
         if hint.eligible:
-            return f"{name} may be checked: {ago}, eligible since {hint.eligible_at:%H:%M:%S} UTC."
+            return f"{name} may be checked: {ago}, eligible since {when}."
         tries = f", checked {count(hint.attempts, 'time')} since" if hint.attempts else ""
-        return f"{name} was not checked: {ago}{tries}, eligible at {hint.eligible_at:%H:%M:%S} UTC."
+        return f"{name} was not checked: {ago}{tries}, eligible at {when}."
 
     def row(self) -> dict[str, Any]:
         """Return its fields and hints side by side, one for each of `COLUMNS`."""

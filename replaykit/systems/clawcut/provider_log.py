@@ -12,20 +12,27 @@ from replaykit.systems.clawcut.times import read_time
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "Finished", "finished_jobs", "log_frame"]
+__all__ = ["COLUMNS", "LoggedJob", "log_frame", "logged_jobs"]
 
 COLUMNS = ("time", "provider_job_id", "event")
 """Columns a log must have; others may stand beside them."""
-_ENDS = {"finished": "completed", "completed": "completed", "succeeded": "completed", "failed": "failed"}
+_ENDS = {
+    **dict.fromkeys(("finished", "completed", "complete", "succeeded", "success", "done"), "completed"),
+    **dict.fromkeys(("failed", "error", "cancelled", "canceled", "expired", "rejected"), "failed"),
+}
 
 
-class Finished(NamedTuple):
-    """A job that ended at the provider."""
+class LoggedJob(NamedTuple):
+    """What a provider's log says of one job."""
 
+    provider: str
+    """Empty where the log names none."""
     provider_job_id: str
-    outcome: str
-    """``completed`` or ``failed``."""
-    at: datetime
+    known_at: datetime
+    """The time of its first entry."""
+    outcome: str | None
+    """``completed`` or ``failed``; None while it had not ended."""
+    ended_at: datetime | None
 
 
 def log_frame(log: Any) -> pd.DataFrame:
@@ -64,18 +71,39 @@ def _read(path: str | Path) -> pd.DataFrame:
     return pd.read_csv(place, dtype=str, keep_default_na=False)
 
 
-def finished_jobs(log: Any) -> list[Finished]:
-    """Return the jobs that ended, by time, then as logged; a job that is said to end twice ended at the first time.
+def logged_jobs(log: Any) -> list[LoggedJob]:
+    """Return the jobs a log tells of, by time of their first entry, then as logged; the first end of a job counts.
 
-    Rows whose time can't be read are no ends.
+    Entries whose time can't be read are left out.
     """
     frame = log_frame(log)
-    ends: list[Finished] = []
-    for time, job, event in zip(*(frame[name] for name in COLUMNS), strict=True):
-        moment = read_time(time.to_pydatetime() if hasattr(time, "to_pydatetime") else time)
-        if event in _ENDS and moment is not None:
-            ends.append(Finished(str(job), _ENDS[event], moment))
-    first: dict[str, Finished] = {}
-    for end in sorted(ends, key=lambda end: end.at):
-        first.setdefault(end.provider_job_id, end)
-    return list(first.values())
+    providers = frame["provider"] if "provider" in frame.columns else [""] * len(frame)
+    entries = [
+        (
+            read_time(time.to_pydatetime() if hasattr(time, "to_pydatetime") else time),
+            _text(name),
+            _text(job),
+            _text(event),
+        )
+        for name, time, job, event in zip(providers, *(frame[column] for column in COLUMNS), strict=True)
+    ]
+    dated = sorted((entry for entry in entries if entry[0] is not None and entry[2]), key=_time_of)
+    found: dict[tuple[str, str], LoggedJob] = {}
+    for at, name, job, event in dated:
+        assert at is not None  # left out above
+        known = found.setdefault((name, job), LoggedJob(name, job, at, None, None))
+        outcome = _ENDS.get(event.lower())
+        if outcome is not None and known.outcome is None:
+            found[name, job] = known._replace(outcome=outcome, ended_at=at)
+    return list(found.values())
+
+
+def _time_of(entry: tuple[datetime | None, str, str, str]) -> Any:
+    return entry[0]
+
+
+def _text(value: Any) -> str:
+    """Return an id or a word; a whole number that pandas made a fraction of, for a gap beside it, is whole again."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN and NaT
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -59,8 +59,10 @@ def check_job(state: State, action: Any) -> None:
     """Check a job at once; the answer is what the provider's log says at that time, if there is one."""
     job_id, now = action["job_id"], state.now
     answer = state["provider_jobs"].get(job_id)
-    unanswered = "still_running" if len(state["provider_jobs"]) else "unknown"
-    outcome = answer["outcome"] if answer is not None else unanswered
+    if answer is None:
+        outcome = "not_found" if len(state["provider_jobs"]) else "unknown"
+    else:
+        outcome = answer["outcome"] or "still_running"
     count_check(state, job_id, outcome, now, now, automatic=True)
     if outcome in SETTLED:
         set_job(state, job_id, now, status=outcome)

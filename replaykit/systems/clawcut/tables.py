@@ -38,7 +38,11 @@ TABLES = {
         key="job_id",
         columns={"job_id": JOB_ID, "status": "VARCHAR", "ended_at": "TIMESTAMP", "went_back_at": "TIMESTAMP"},
     ),
-    "provider_jobs": Table(key="job_id", columns={"job_id": JOB_ID, "outcome": "VARCHAR", "finished_at": "TIMESTAMP"}),
+    "provider_jobs": Table(
+        key="job_id",
+        columns={"job_id": JOB_ID, "known_at": "TIMESTAMP", "outcome": "VARCHAR", "finished_at": "TIMESTAMP"},
+    ),
+    "polls": Table(key="job_id", columns={"job_id": JOB_ID, "polled_at": "TIMESTAMP"}),
     "restarts": Table(key="restart_id", columns={"restart_id": "VARCHAR", "restarted_at": "TIMESTAMP"}),
     "passes": Table(
         key="pass_id",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.display import count
 from replaykit.errors import QueryError, show_time
 from replaykit.picture import COLOURS, Picture, new_figure, plain, styled, time_axis
+from replaykit.systems.clawcut.stranded import need_log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ _LINES = ("-", "--", "-.", ":")
 _STEPS = """
 WITH waiting AS (
     SELECT p.finished_at, e.ended_at FROM provider_jobs AS p LEFT JOIN endings AS e ON e.job_id = p.job_id
-    WHERE coalesce(e.ended_at, $end) - p.finished_at > $longer_than
+    WHERE p.finished_at IS NOT NULL AND coalesce(e.ended_at, $end) - p.finished_at > $longer_than
 ),
 steps AS (
     SELECT finished_at AS moment, 1 AS change FROM waiting
@@ -75,12 +76,14 @@ def waits(runs: Mapping[str, Replay], *, longer_than: timedelta = _USUAL) -> Wai
     Raises
     ------
     QueryError
-        There is no replay, or not one of clawcut's reconciler.
+        There is no replay, not one of clawcut's reconciler, or one without the provider's log.
     """
     import pandas as pd
 
     if not runs or any("provider_jobs" not in run.history.keys for run in runs.values()):
         raise QueryError("waits() needs replays of clawcut's reconciler by name, such as {'as it was': run}.")
+    for run in runs.values():
+        need_log(run)
     lines = {name: _line(run, longer_than) for name, run in runs.items()}
     table = pd.concat([line.assign(replay=name)[["replay", "at", "jobs"]] for name, line in lines.items()])
     summary = pd.DataFrame([_row(name, run, lines[name]) for name, run in runs.items()])
