@@ -258,6 +258,12 @@ def test_ids_of_events_are_made_as_their_column_asks(tmp_path: Path):
         "UPDATE ai_jobs SET updated_at = '2026-05-12T11:59:59.000Z'",
         "UPDATE ai_jobs SET status = 'completed', result_url = 'theirs'",
         "UPDATE ai_jobs SET provider_job_id = 'another'",
+        "UPDATE ai_jobs SET result_url = 'theirs'",
+        "UPDATE ai_jobs SET error = 'retry 3 of 5'",
+        "UPDATE ai_jobs SET request_json = '{\"attempt\": 2}'",
+        "UPDATE ai_jobs SET response_json = CAST(X'ff' AS TEXT)",
+        "UPDATE ai_jobs SET provider = 'runway'",
+        "UPDATE ai_jobs SET kind = 'image'",
         "DELETE FROM ai_jobs",
     ],
 )
@@ -275,6 +281,31 @@ def test_a_job_that_changed_while_the_provider_was_asked_is_left_alone(tmp_path:
     assert ENDED not in [found["result_url"] for found in rows(app)]
     said = audited(app, "reconcile_checked")[0]
     assert (said["outcome"], said["applied"], said["now"]) == ("changed_meanwhile", False, check.status_after)
+    assert check.sentence.startswith("It was left alone: the app changed it while the provider was asked, and it is ")
+    assert check.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("state", ["running", "not_found"])
+def test_a_job_that_ended_while_the_provider_was_asked_is_not_called_at_work(tmp_path: Path, state: str):
+    """The provider was a moment behind the app."""
+    app = make_app(tmp_path, [job(1)])
+
+    def slow(_id: str) -> Answer:
+        change(app, "UPDATE ai_jobs SET status = 'completed', updated_at = '2026-05-12T11:59:59.000Z'")
+        return Answer(state)
+
+    check = clawcut.check(app, 1, slow, apply=True, now=NOW)
+
+    assert (check.outcome, check.status_after) == ("changed_meanwhile", "completed")
+    assert check.sentence.endswith("it is completed now.")
+
+
+def test_a_row_with_text_that_is_no_utf8_is_ended_too(tmp_path: Path):
+    """It is compared by its bytes, so that it is the same as itself."""
+    app = make_app(tmp_path, [job(1)])
+    change(app, "UPDATE ai_jobs SET provider_job_id = CAST(X'70ff' AS TEXT), request_json = CAST(X'ff' AS TEXT)")
+
+    assert clawcut.check(app, 1, Told(), apply=True, now=NOW).applied
 
 
 def test_no_transaction_is_open_while_the_provider_is_asked(tmp_path: Path):

@@ -17,7 +17,7 @@ from replaykit.systems.clawcut.database import reading
 from replaykit.systems.clawcut.policy import LIVE, TERMINAL, Policy
 from replaykit.systems.clawcut.provider import Asker, Providers, Reply, ask, asker
 from replaykit.systems.clawcut.schema import Job, word
-from replaykit.systems.clawcut.settling import Row, read_row, settle
+from replaykit.systems.clawcut.settling import Row, Settled, read_row, settle
 from replaykit.systems.clawcut.times import read_time, written_like
 
 __all__ = ["Order", "Told", "check", "check_one", "check_switch", "not_written"]
@@ -178,8 +178,15 @@ def _asked(database: str | os.PathLike[str], seen: Candidate, row: Row, provider
         outcome=done.outcome,
         status_after=done.status,
         applied=done.applied,
-        sentence=sentence_of(done.outcome, reply.because, written=done.applied),
+        sentence=sentence_of(done.outcome, _because(done, reply), written=done.applied),
     )
+
+
+def _because(done: Settled, reply: Reply) -> str:
+    if done.outcome != "changed_meanwhile":
+        return reply.because
+    now = "it is gone" if done.status is None else f"it is {done.status} now"
+    return f"the app changed it while the provider was asked, and {now}"
 
 
 def check_switch(name: str, value: object) -> None:

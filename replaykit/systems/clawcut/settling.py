@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.systems.clawcut.audit import CHECKED, SETTLED
 from replaykit.systems.clawcut.database import writing
+from replaykit.systems.clawcut.policy import TERMINAL
 from replaykit.systems.clawcut.schema import columns_of, word
 from replaykit.systems.clawcut.times import written_like
 
@@ -35,6 +37,8 @@ class Row:
     updated_at: Any
     created_at: Any
     provider_job_id: Any = field(repr=False)
+    whole: str = field(repr=False)
+    """A digest of every column, by which any change is seen."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,17 @@ class Settled:
 def read_row(connection: sqlite3.Connection, job_id: Any) -> Row | None:
     """Return a job's row; None if it is gone."""
     found = connection.execute(_ROW, (job_id,)).fetchone()
-    return None if found is None else Row(*found)
+    return None if found is None else Row(*found, whole=_digest(connection, found[0]))
+
+
+def _digest(connection: sqlite3.Connection, job_id: Any) -> str:
+    """Return a digest of whatever stands in a job's row; text counts by its bytes, some of which may be no UTF-8."""
+    decoded, connection.text_factory = connection.text_factory, bytes
+    try:
+        found = connection.execute("SELECT * FROM ai_jobs WHERE id IS ?", (job_id,)).fetchall()
+    finally:
+        connection.text_factory = decoded
+    return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
 def settle(
@@ -64,23 +78,27 @@ def settle(
 ) -> Settled:
     """Write a reply into the job's row, if it is an ending and the row is as it was read, and an audit event of it.
 
+    A row in which any column has changed since is left alone, and so is one that has ended.
+
     Raises
     ------
     OperationError
         The database can't be written, or was locked for too long; nothing was written.
     """
     with writing(database) as connection:
-        applied = reply.outcome in SETTLED and _end(connection, row, reply, now)
-        outcome = "changed_meanwhile" if reply.outcome in SETTLED and not applied else reply.outcome
+        same = _digest(connection, row.id) == row.whole
+        applied = same and reply.outcome in SETTLED and _end(connection, row, reply, now)
         found = connection.execute("SELECT status FROM ai_jobs WHERE id IS ?", (row.id,)).fetchone()
         status = None if found is None else word(found[0])
+        over = reply.outcome in SETTLED or status is None or status in TERMINAL
+        outcome = "changed_meanwhile" if over and not applied else reply.outcome
         told = {"job_id": row.id, "outcome": outcome, "was": word(row.status), "now": status, "applied": applied}
         add_event(connection, CHECKED, actor, now, {**told, **details}, row.updated_at or row.created_at)
     return Settled(outcome, status, applied)
 
 
 def _end(connection: sqlite3.Connection, row: Row, reply: Reply, now: datetime) -> bool:
-    """End the job and return whether it was still as it was read: nobody else's change is ever written over."""
+    """End the job and return whether that was done."""
     there = columns_of(connection, "ai_jobs")
     ending = {"status": ("?", reply.outcome), "updated_at": ("?", written_like(now, row.updated_at or row.created_at))}
     if reply.outcome == "failed":
@@ -91,8 +109,7 @@ def _end(connection: sqlite3.Connection, row: Row, reply: Reply, now: datetime) 
     ending = {name: value for name, value in ending.items() if name in there}
     changes = ", ".join(f"{name} = {value}" for name, (value, _) in ending.items())
     done = connection.execute(
-        f"UPDATE ai_jobs SET {changes} WHERE id IS ? AND status IS ? AND updated_at IS ? AND provider_job_id IS ?",
-        (*(bound for _, bound in ending.values()), row.id, row.status, row.updated_at, row.provider_job_id),
+        f"UPDATE ai_jobs SET {changes} WHERE id IS ?", (*(bound for _, bound in ending.values()), row.id)
     )
     return done.rowcount == 1
 
