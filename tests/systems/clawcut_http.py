@@ -124,13 +124,13 @@ def hang_up(handler: Handler, id: str, times: int) -> None:
     handler.close_connection = True
 
 
-def dripping(beginning: bytes) -> Behaviour:
-    """Begin an answer, then send a byte now and then, without an end."""
+def dripping(beginning: bytes, drop: bytes = b"x") -> Behaviour:
+    """Begin an answer, then send a little now and then, without an end."""
 
     def act(handler: Handler, id: str, times: int) -> None:
         handler.wfile.write(beginning)
         while not handler.server.leave.wait(0.05):
-            handler.wfile.write(b"x")
+            handler.wfile.write(drop)
             handler.wfile.flush()
 
     return act

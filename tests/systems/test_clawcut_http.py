@@ -10,6 +10,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from clawcut_app import NOW, audited, job, make_app, row
 from clawcut_http import done, dripping, endless, hang_up, serving, silent, slow, status, then_done
@@ -17,6 +18,9 @@ from clawcut_http import done, dripping, endless, hang_up, serving, silent, slow
 import replaykit as rk
 from replaykit.systems import clawcut
 from replaykit.systems.clawcut import Answer, HTTPProvider, ProviderError
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+WHOLE = b'11\r\n{"status":"done"}\r\n'
 
 
 def asked(provider: HTTPProvider, id: str = "x") -> tuple[str, float | None]:
@@ -45,14 +49,15 @@ def test_an_answer_is_read_with_everything_in_it():
 @pytest.mark.parametrize(
     ("told", "state"),
     [
-        ({"status": "COMPLETE"}, "completed"),
+        ({"status": "COMPLETE", "id": "x"}, "completed"),
         ({"state": "done", "url": "https://cdn.example/1"}, "completed"),
+        ({"state": "done", "status": "Succeeded", "id": "x"}, "completed"),
         ({"status": "in-progress"}, "running"),
         ({"status": " Queued "}, "running"),
         ({"status": "THROTTLED"}, "running"),
-        ({"status": "error", "error": {"message": "no"}}, "failed"),
-        ({"status": "cancelled"}, "failed"),
-        ({"status": "not found"}, "not_found"),
+        ({"status": "error", "error": {"message": "no"}, "task": "x"}, "failed"),
+        ({"status": "cancelled", "id": "x"}, "failed"),
+        ({"status": "not found", "job": "x"}, "not_found"),
         ({"status": "perhaps"}, "unreadable"),
         ({"status": None}, "unreadable"),
         ({"status": 200}, "unreadable"),
@@ -65,6 +70,41 @@ def test_the_words_of_common_providers_are_understood_and_no_other_is_guessed(to
     """A guess could end a job that is still running."""
     with serving(x=status(200, told)) as server:
         assert asked(HTTPProvider(server.url))[0] == state
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"status": "success", "data": {"state": "processing"}},
+        {"state": "running", "status": "success"},
+        {"status": "ok", "state": "running"},
+        {"status": "success", "id": "x", "data": {"job": [{"status": "processing"}]}},
+        {"status": "completed", "id": "x", "data": {"status": "completed", "result_url": "https://cdn.example/1"}},
+        {"status": "error", "message": "rate limit exceeded"},
+        {"status": "error", "message": "rate limit exceeded", "url": "https://docs.example/limits", "request_id": "r1"},
+        {"status": "error", "error": "no route to /v1/x", "path": "/v1/x"},
+        {"status": "fail"},
+        {"status": "success"},
+        {"status": "success", "url": ""},
+        {"status": "not_found", "message": "no such route"},
+        b'{"id": "x", "status": "processing", "status": "completed"}',
+    ],
+)
+def test_an_envelope_ends_no_job(told: Any):
+    """That the question was understood, or was one too many, says nothing of the job; nor do two words that differ."""
+    with serving(x=status(200, told)) as server:
+        assert asked(HTTPProvider(server.url, retries=0)) == ("unreadable", None)
+
+
+@pytest.mark.parametrize("code", [404, 410])
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [(b"", "not_found"), (b'{"detail": "x"}', "not_found"), (b"<html>nginx", "unreadable"), (b"no page", "unreadable")],
+)
+def test_a_job_is_not_found_only_if_the_provider_says_so(code: int, body: bytes, state: str):
+    """With a base URL that is wrong every job would need a person."""
+    with serving(x=status(code, body)) as server:
+        assert asked(HTTPProvider(server.url, retries=0)) == (state, None)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"nan", b'{"status": "do'])
@@ -160,9 +200,12 @@ def test_a_wait_that_makes_no_sense_does_no_harm(wanted: str):
         (dripping(b"HTTP/1.1 404 Oh\r\nX-Slow: "), "timeout"),
         (dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"), "timeout"),
         (dripping(b"HTTP/1.1 200 OK\r\n\r\n"), "timeout"),
+        (dripping(CHUNKED, b"0"), "timeout"),
+        (dripping(CHUNKED + b"2;", b"a"), "timeout"),
+        (dripping(CHUNKED + WHOLE + b"0\r\n", b"X-a: b\r\n"), "timeout"),
         (dripping(b"HTTP/1.1 500 Oh\r\n\r\n"), "server_error"),
     ],
-    ids=["silent", "head", "body", "body without length", "error"],
+    ids=["silent", "head", "body", "body without length", "size", "extension", "trailers", "error"],
 )
 def test_an_answer_that_does_not_come_is_left_in_time(behaviour: Any, wanted: str):
     """A byte every nine seconds beats a timeout of ten for a day, unless the whole answer has one."""
@@ -173,6 +216,18 @@ def test_an_answer_that_does_not_come_is_left_in_time(behaviour: Any, wanted: st
 
     assert found[0] == wanted
     assert took < 3
+
+
+def test_the_time_of_one_answer_is_not_the_time_of_the_next():
+    """A connection is used again, and what watched over it is gone by then."""
+    with serving(x=slow(0.2), y=status(429, {}), z=status(404)) as server:
+        provider = HTTPProvider(server.url, timeout=0.5, retries=0)
+
+        assert [asked(provider, id)[0] for id in "xyzxyzxx"] == [
+            *("completed", "rate_limited", "not_found") * 2,
+            "completed",
+            "completed",
+        ]
 
 
 def test_a_slow_answer_within_the_time_counts():
@@ -252,11 +307,38 @@ def test_an_address_that_can_not_work_is_refused_without_showing_it(url: Any):
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": float("nan")}, {"retries": -1}, {"longest_wait": -1}])
-def test_numbers_that_can_not_work_are_refused(wrong: dict[str, float]):
-    """A timeout of 0 is none in some libraries."""
-    with pytest.raises(rk.OperationError):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"timeout": value} for value in (0, -1, float("nan"), float("inf"), 1e6, "1", True, None)),
+        *({"retries": value} for value in (-1, 1.5, "2", True, None)),
+        *({"longest_wait": value} for value in (-1, float("nan"), float("inf"), "1", True, None)),
+        {"read": "status"},
+        {"headers": "secret"},
+        {"headers": {"X": 5}},
+        {"headers": {"X": None}},
+        {"headers": {"X": "secret\n"}},
+        {"headers": {"X": "secret\r\nY: z"}},
+        {"headers": {"X": "\u20acsecret"}},
+        {"headers": {"X secret:": "1"}},
+    ],
+)
+def test_arguments_that_can_not_work_are_refused_without_showing_them(wrong: dict[str, Any]):
+    """A timeout of 0 is none in some libraries, and a key that was read from a file ends with a line break."""
+    with pytest.raises(rk.OperationError) as caught:
         HTTPProvider("https://veo.example", **wrong)
+
+    assert next(iter(wrong)).rstrip("s") in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_numbers_of_numpy_are_taken_and_retries_told():
+    """They come out of tables."""
+    provider = HTTPProvider("https://veo.example", retries=np.int64(3), timeout=np.float32(2), longest_wait=np.int64(1))
+
+    assert (provider.retries, type(provider.retries)) == (3, int)
+    with pytest.raises(AttributeError):
+        provider.retries = 5  # type: ignore[misc]
 
 
 def test_nothing_is_logged_of_it_and_others_go_on_logging(caplog: pytest.LogCaptureFixture):
@@ -281,7 +363,7 @@ def test_a_batch_over_http_tells_each_job_apart(tmp_path: Path, monkeypatch: pyt
         p1=done,
         p2=status(200, {"status": "running"}),
         p3=status(500, {}),
-        p4=status(200, {"status": "failed", "error": "no capacity"}),
+        p4=status(200, {"id": "p4", "status": "failed", "error": "no capacity"}),
         p5=status(429, {}, Retry_After="600"),
         p6=status(200, b"garbage"),
     ) as server:

@@ -15,7 +15,8 @@ makes a recording for replays, and `stranded` says what a replay found. Nothing 
   ``waits.py`` how long jobs waited in several replays, as a picture;
 - ``checking.py``, ``batches.py``, ``passes.py`` asking on purpose and by itself; ``candidates.py`` whom,
   ``settling.py`` what is written, ``checks.py`` what is shown, ``claims.py`` one at a time for a job;
-- ``provider.py`` who may be asked; ``http_provider.py``, ``http_answers.py`` over HTTP, ``logged_provider.py`` a log;
+- ``provider.py`` who may be asked; ``http_provider.py``, ``http_answers.py``, ``http_wire.py`` over HTTP,
+  ``logged_provider.py`` a log;
 - ``card.py`` a card for notebooks, ``asking.py`` what it would ask of whom, told before anybody is asked;
 - ``database.py`` the only place that opens SQLite; ``clocks.py`` the only one that reads a clock.
 """

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from replaykit.errors import OperationError
-from replaykit.systems.clawcut.http_answers import read_answer
+from replaykit.systems.clawcut.http_answers import read_answer, read_json
+from replaykit.systems.clawcut.http_wire import bounded, ended, in_time, seconds, sendable, whole
 from replaykit.systems.clawcut.provider import Answer, ProviderError
 from replaykit.systems.clawcut.quiet import quiet
 
@@ -40,7 +39,7 @@ class HTTPProvider:
     headers
         Sent with every request.
     timeout
-        Seconds for a connection, and again for the head of an answer, and again for its body.
+        Seconds for a connection, and again for the whole answer, head and body.
     retries
         How often to ask again where there was no connection or no answer, or one of 429, 500, 502, 503 and 504.
     longest_wait
@@ -48,7 +47,12 @@ class HTTPProvider:
         the error then says how long it wants.
     read
         Makes an `Answer` of the JSON object that came; None reads ``status``, ``result_url`` and ``error`` with their
-        common synonyms.
+        common synonyms, where the object holds the job's id or the URL of its result, and no state further inside.
+
+    Notes
+    -----
+    404 and 410 mean that the provider does not know the job, if their body is JSON or empty. A page of another kind
+    comes from a server that does not know the path, and is no answer.
 
     Raises
     ------
@@ -68,22 +72,29 @@ class HTTPProvider:
         longest_wait: float = 30.0,
         read: Callable[[dict[str, Any]], Answer] | None = None,
     ) -> None:
-        if not timeout > 0 or retries < 0 or longest_wait < 0:
-            raise OperationError("HTTPProvider: expected timeout above 0, retries and longest_wait from 0 on.")
-        self._timeout = timeout
-        self._longest_wait = longest_wait
-        self._read = read if read is not None else read_answer
+        self._timeout = seconds("timeout", timeout, above=True)
+        self._longest_wait = seconds("longest_wait", longest_wait)
+        self._retries = whole("retries", retries)
+        reader: object = read
+        if reader is not None and (not callable(reader) or iscoroutinefunction(reader)):
+            raise OperationError("HTTPProvider: expected read as a function that makes an Answer of a dict, or None.")
+        self._read = read
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": "replaykit",
-            **(headers or {}),
+            **sendable(headers),
         }
-        self._pool, self._path, self._query = _opened(base_url, timeout)
-        self._retry = _retry(retries, longest_wait)
+        self._pool, self._path, self._query = _opened(base_url, self._timeout)
+        self._retry = _retry(self._retries, self._longest_wait)
+
+    @property
+    def retries(self) -> int:
+        """How often a request that failed is repeated at most."""
+        return self._retries
 
     def __repr__(self) -> str:
-        return f"HTTPProvider(timeout {self._timeout:g} s, {self._retry.total} retries)"
+        return f"HTTPProvider(timeout {self._timeout:g} s, {self._retries} retries)"
 
     def look_up(self, provider_job_id: str) -> Answer:
         """Return what the provider says of a job; raises ProviderError."""
@@ -91,7 +102,7 @@ class HTTPProvider:
         with quiet("urllib3"):
             try:
                 status, body = self._ask(self._target(provider_job_id))
-                return self._answer(status, body)
+                return self._answer(status, body, provider_job_id)
             except ProviderError as error:
                 failure = ProviderError(error.reason, error.retry_after)
             except Exception:  # noqa: BLE001  its text may hold the URL, an id or a header
@@ -103,16 +114,18 @@ class HTTPProvider:
             raise ProviderError("refused")  # would ask for another path
         return f"{self._path}/{quote(provider_job_id, safe='')}{self._query}"
 
-    def _answer(self, status: int, body: bytes) -> Answer:
-        if status in _GONE:
-            return Answer("not_found")
+    def _answer(self, status: int, body: bytes, provider_job_id: str) -> Answer:
         try:
-            told = json.loads(body)
-            answer = self._read(told) if isinstance(told, dict) else None
+            if status in _GONE:
+                return _gone(body)
+            told = read_json(body)
+            if not isinstance(told, dict):
+                raise ProviderError("unreadable")
+            answer = read_answer(told, provider_job_id) if self._read is None else self._read(told)
         except ProviderError:
             raise
         except Exception:  # noqa: BLE001  a reader is the user's own, and stumbles over what it does not expect
-            answer = None
+            raise ProviderError("unreadable") from None
         if not isinstance(answer, Answer):
             raise ProviderError("unreadable")
         return answer
@@ -123,13 +136,11 @@ class HTTPProvider:
 
         retry = self._retry
         while True:
-            failure, again = None, True
             try:
-                response = self._request(target)
-                failure, again = _failure(response.status, _wait(retry, response)), response.status in _AGAIN
-                if failure is None:
-                    return response.status, self._body(response)
-                response.close()
+                with ended(self._request(target)) as response:
+                    failure, again = _failure(response.status, _wait(retry, response)), response.status in _AGAIN
+                    if failure is None:
+                        return response.status, self._body(response)
             except ProviderError as error:
                 failure = error
                 again = error.reason in {"timeout", "unreachable"}
@@ -160,7 +171,6 @@ class HTTPProvider:
         """Return a body, read as it comes, so that one that never ends is left in time."""
         from urllib3.exceptions import HTTPError, TimeoutError
 
-        until = time.monotonic() + self._timeout
         parts, size = [], 0
         try:
             while part := response.read1(65536, decode_content=False):
@@ -168,15 +178,20 @@ class HTTPProvider:
                 size += len(part)
                 if size > _LARGEST:
                     raise ProviderError("unreadable")
-                if time.monotonic() > until:
-                    raise ProviderError("timeout")
+            in_time(response)
         except TimeoutError:
             raise ProviderError("timeout") from None
         except (HTTPError, OSError):
+            in_time(response)  # else it was we who hung up
             raise ProviderError("unreachable") from None
-        finally:
-            response.close()
         return b"".join(parts)
+
+
+def _gone(body: bytes) -> Answer:
+    """Return that a job is not known, if it is the provider that says so, not a server that does not know the path."""
+    if body.strip():
+        read_json(body)
+    return Answer("not_found")
 
 
 def _failure(status: int, wait: float | None) -> ProviderError | None:
@@ -219,30 +234,5 @@ def _opened(base_url: str, timeout: float) -> tuple[HTTPConnectionPool, str, str
             "credentials belong into headers=."
         )
     pool = connection_from_url(f"{url.scheme}://{url.netloc}", timeout=Timeout(connect=timeout, read=timeout))
-    pool.ConnectionCls = _bounded(pool.ConnectionCls, timeout)
+    pool.ConnectionCls = bounded(pool.ConnectionCls, timeout)
     return pool, (url.path or "").rstrip("/"), f"?{url.query}" if url.query else ""
-
-
-def _bounded(connection: Any, timeout: float) -> Any:
-    """Return a class of connections that end when the head of an answer takes too long, byte after byte."""
-
-    class Bounded(connection):  # type: ignore[misc]
-        def getresponse(self) -> Any:
-            late = threading.Event()
-            watch = threading.Timer(timeout, _shut, [self.sock, late])
-            watch.daemon = True
-            watch.start()
-            try:
-                return super().getresponse()
-            finally:
-                watch.cancel()
-                if late.is_set():  # what was read ends where it was cut off, and may look whole
-                    raise TimeoutError
-
-    return Bounded
-
-
-def _shut(sock: Any, late: threading.Event) -> None:
-    late.set()
-    with suppress(OSError, AttributeError, ValueError):
-        sock.shutdown(socket.SHUT_RDWR)
