@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from replaykit.display import brief, count
-from replaykit.errors import show_time
-from replaykit.systems.clawcut.provider import Answer
+from replaykit.errors import LoadError, OperationError, show_time
+from replaykit.systems.clawcut.provider import Answer, ProviderError
 from replaykit.systems.clawcut.provider_log import log_frame
 from replaykit.systems.clawcut.times import read_time
 from replaykit.window import parse_time
@@ -26,6 +27,9 @@ class _Entry(NamedTuple):
 class LoggedProvider:
     """Says of a job what the newest entry of a log says, up to a moment; a job without an entry is not found.
 
+    Two providers may have given the same id to different jobs. Where they did in this log, one that was not told for
+    which provider it answers refuses to, rather than mix them up: give `by_name` to a check then.
+
     Parameters
     ----------
     log
@@ -34,16 +38,23 @@ class LoggedProvider:
         ``error``.
     at
         The moment, which belongs to it: UTC, ISO text or a datetime. None is the end of the log.
+    provider
+        The name of a provider in the log, to answer from its entries alone; None is whoever has the id.
 
     Raises
     ------
     LoadError
-        The log can't be read, or has not these columns.
+        The log can't be read, or has not these columns; ``provider`` is one of them if one was named.
+    OperationError
+        `provider` is no name.
     """
 
-    def __init__(self, log: Any, at: datetime | str | None = None) -> None:
+    def __init__(self, log: Any, at: datetime | str | None = None, *, provider: str | None = None) -> None:
+        named: object = provider
+        if named is not None and (not isinstance(named, str) or not named):
+            raise OperationError("LoggedProvider: expected provider as the name of a provider in the log, or None.")
         self._at = None if at is None else parse_time(at, what="at")
-        self._entries = _read(log)
+        self._entries = _read(log, provider)
         self.asked: list[str] = []
         """For each time it was asked, the name of the job's provider in the log; empty where it is not known."""
 
@@ -52,24 +63,47 @@ class LoggedProvider:
         return brief("LoggedProvider", f"{count(len(self._entries), 'job')}, as of {moment}")
 
     def look_up(self, provider_job_id: str) -> Answer:
-        """Return what the log says of a job."""
+        """Return what the log says of a job; raises ProviderError where the id is known at several providers."""
         entries = self._entries.get(provider_job_id, ())
+        if len({entry.provider for entry in entries if entry.provider}) > 1:  # later ones too: it may be their job
+            self.asked.append("")
+            raise ProviderError("refused")
         told = [entry for entry in entries if self._at is None or entry.at <= self._at]
         self.asked.append(told[-1].provider if told else "")
         return told[-1].answer if told else Answer("not_found")
 
+    def by_name(self) -> dict[str, LoggedProvider]:
+        """Return one provider for each name in the log, sorted, as checks take them; each keeps whom it was asked for.
 
-def _read(log: Any) -> dict[str, list[_Entry]]:
+        Raises
+        ------
+        LoadError
+            No entry of the log names its provider.
+        """
+        names = sorted({entry.provider for entries in self._entries.values() for entry in entries if entry.provider})
+        if not names:
+            raise LoadError("The provider's log names no provider; expected names in a column 'provider'.")
+        return {name: self._of(name) for name in names}
+
+    def _of(self, name: str) -> LoggedProvider:
+        made = copy(self)
+        own = {id: [entry for entry in entries if entry.provider == name] for id, entries in self._entries.items()}
+        made._entries, made.asked = {id: found for id, found in own.items() if found}, []
+        return made
+
+
+def _read(log: Any, provider: str | None) -> dict[str, list[_Entry]]:
     """Return the entries of each job by time, then as logged; those without a readable time are left out."""
+    frame = log_frame(log)
+    if provider is not None and "provider" not in frame.columns:
+        raise LoadError("The provider's log has no column 'provider'; expected one, to tell providers apart.")
     found: dict[str, list[_Entry]] = {}
-    for row in log_frame(log).to_dict("records"):
-        time, event = row["time"], row["event"]
+    for row in frame.to_dict("records"):
+        time, event, name = row["time"], row["event"], _text(row.get("provider")) or ""
         at = read_time(time.to_pydatetime() if hasattr(time, "to_pydatetime") else time)
-        if at is not None and event in _STATES:
+        if at is not None and event in _STATES and provider in (None, name):
             answer = Answer(_STATES[event], _text(row.get("result_url")), _text(row.get("error")))
-            found.setdefault(str(row["provider_job_id"]), []).append(
-                _Entry(at, _text(row.get("provider")) or "", answer)
-            )
+            found.setdefault(str(row["provider_job_id"]), []).append(_Entry(at, name, answer))
     return {id: sorted(entries, key=lambda entry: entry.at) for id, entries in found.items()}
 
 
