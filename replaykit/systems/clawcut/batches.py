@@ -14,7 +14,7 @@ from replaykit.errors import OperationError
 from replaykit.systems.clawcut.candidates import Candidate, find_candidates
 from replaykit.systems.clawcut.checking import Order, Told, check_one, not_written
 from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
-from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.policy import Policy
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ def check_batch(
     """
     order = Order(apply, now, actor, policy, keep_going=True, told=seen)
     gate, most = age_gate(min_age_minutes), check_limit(limit)
-    with reading(database) as connection:
-        found = find_candidates(connection, order.time(), policy)
+    found = read(database, lambda connection: find_candidates(connection, order.time(), policy))
     chosen = seen if jobs is None else jobs
     wanted = found if chosen is None else [one for one in found if one.job.id in chosen]
     old = [one for one in wanted if one.hints.age is not None and one.hints.age >= gate]

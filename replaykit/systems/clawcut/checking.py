@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from replaykit.systems.clawcut.candidates import Candidate, checked_since, find_
 from replaykit.systems.clawcut.checks import Check, sentence_of
 from replaykit.systems.clawcut.claims import claimed
 from replaykit.systems.clawcut.clocks import moment
-from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.policy import LIVE, TERMINAL, Policy
 from replaykit.systems.clawcut.provider import Asker, Providers, Reply, ask, asker
 from replaykit.systems.clawcut.schema import Job, word
@@ -101,8 +102,7 @@ def check(
         The database is not the app's.
     """
     order = Order(apply, now, actor, policy, told=seen)
-    with reading(database) as connection:
-        found = find_job(connection, job_id, order.time(), policy)
+    found = read(database, lambda connection: find_job(connection, job_id, order.time(), policy))
     if found is None:
         raise OperationError(
             "The database has no job with that id; expected the id of a row of ai_jobs.", reason="unknown_job"
@@ -119,14 +119,17 @@ def check_one(database: str | os.PathLike[str], seen: Candidate, provider: Provi
     with claimed(database, "job", seen.job.id) as free:
         if not free:
             return _untouched(seen, "in_flight")
-        with reading(database) as connection:
-            row = read_row(connection, seen.job.id)
-            checked = checked_since(connection, seen.job.id, seen.newest_event)
+        row, checked = read(database, lambda connection: _again(connection, seen))
         if row is None or checked or not _is_as_seen(row, seen):
             status = None if row is None else word(row.status)
             because = "somebody else checked it" if checked else "it changed"
             return replace(_untouched(seen, "changed_meanwhile", because), status_after=status)
         return _asked(database, seen, row, provider, order)
+
+
+def _again(connection: sqlite3.Connection, seen: Candidate) -> tuple[Row | None, bool]:
+    """Return a job's row as it is now, and whether somebody has checked it since it was seen."""
+    return read_row(connection, seen.job.id), checked_since(connection, seen.job.id, seen.newest_event)
 
 
 def _is_told(one: object) -> bool:

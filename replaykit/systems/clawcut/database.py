@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import struct
 import tempfile
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from replaykit.errors import OperationError
+from replaykit.systems.clawcut.files import copied, is_abandoned, is_wal, settled, sidecars, stamps
 from replaykit.systems.clawcut.schema import check_app
 
-__all__ = ["BUSY_SECONDS", "failure_of", "reading", "real_path", "writing"]
+__all__ = ["BUSY_SECONDS", "failure_of", "read", "reading", "real_path", "writing"]
+
+T = TypeVar("T")
 
 BUSY_SECONDS = 5.0
 """How long a lock of another process is waited for."""
-
-_MAGIC = b"SQLite format 3\0"
-_WAL = b"\x02\x02"
-_DEAD_MAN_SWITCH = 128
-"""The byte of the shared memory that every connection locks (UNIX_SHM_DMS in SQLite's os_unix.c)."""
-_MOST_KEPT = 64
-_Stamp = tuple[int, int, int]
-_kept: OrderedDict[tuple[int, int], int] = OrderedDict()
-_keeping = threading.Lock()
+_PAUSE = 0.01
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _TOLD: dict[int, tuple[str, str]] = {
@@ -48,35 +40,106 @@ class _Way(NamedTuple):
     options: str
 
 
-@contextmanager
-def reading(database: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
-    """Open the app's database for one consistent look; neither it nor its folder changes.
+class _Changed(Exception):  # noqa: N818  no error, but a reason to look again
+    """The app was at work on files that nobody seemed to have open."""
 
-    The app may be writing: rows in its write-ahead log are seen, and its locks are waited for. Where nobody has a
-    database in WAL mode open, it is read without the sidecars that SQLite would otherwise make.
 
-    Raises
-    ------
-    OperationError
-        There is no such database, it can't be read, is locked for longer than 5 s, or changed while it was read.
-    LoadError
-        It is not the app's.
-    """
-    path = real_path(database)
-    failure: OperationError | None = None
-    with ExitStack() as stack:
-        try:
-            connection, before = _opened(path, stack)
+class _Look:
+    """One look at a database: how it was opened, and whether what was seen, or the error that came, is reliable."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before = settled(path)
+        self._way: _Way | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """Open the database for one transaction that only reads; it begins with a look at the tables."""
+        with ExitStack() as stack:
+            self._way = _way(self._path, stack)
+            if self._way.path != self._path and stamps(self._path) != self._before:
+                raise _Changed
+            connection = _connected(self._way)
+            stack.callback(connection.close)
             connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
             check_app(connection)
             yield connection
-        except sqlite3.Error as error:
-            failure = failure_of(error)
-        if failure is None and before is not None and _stamp(path) != before:
-            failure = OperationError("The database changed while it was read. Ask again.", reason="changed")
-        if failure is not None:
-            raise failure from None
+
+    def holds(self) -> bool:
+        """Return whether what was seen is of one moment: nothing keeps the app from a file read as immutable."""
+        immutable = self._way is not None and "immutable" in self._way.options
+        return not immutable or stamps(self._path)[0] == self._before[0]
+
+    def is_final(self, error: Exception) -> bool:
+        """Return whether an error tells something of the database, and not of files that came and went meanwhile."""
+        if isinstance(error, _Changed) or not self.holds():
+            return False
+        live = self._way is not None and self._way == _Way(self._path, "mode=ro")
+        if self._way is None or (live and isinstance(error, sqlite3.Error) and not _is_busy(error)):
+            return stamps(self._path) == self._before
+        return True
+
+
+def read(database: str | os.PathLike[str], look: Callable[[sqlite3.Connection], T]) -> T:
+    """Return what one consistent look at the app's database finds; neither it nor its folder changes.
+
+    The app may be writing: rows in its write-ahead log are seen, and its locks are waited for. Where nobody has a
+    database in WAL mode open, it is read without the sidecars that SQLite would otherwise make. If the app comes or
+    goes meanwhile, `look` is called again, for up to 5 s.
+
+    Raises
+    ------
+    OperationError
+        There is no such database, it can't be read, is locked for longer than 5 s, or changes all the time.
+    LoadError
+        It is not the app's.
+    """
+    path = real_path(database)
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        tried = _Look(path)
+        failure: Exception | None = None
+        try:
+            with tried.opened() as connection:
+                found = look(connection)
+            if tried.holds():
+                return found
+        except Exception as error:  # noqa: BLE001  pages of two moments can raise anything
+            failure = error if tried.is_final(error) else None
+        if failure is not None or time.monotonic() >= until:
+            raise _told(failure or _Changed()) from None
+        time.sleep(_PAUSE)
+
+
+@contextmanager
+def reading(database: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
+    """Open the app's database for one look that can't be had again: as `read`, but a change meanwhile is an error."""
+    path = real_path(database)
+    tried = _Look(path)
+    failure: Exception | None = None
+    try:
+        with tried.opened() as connection:
+            yield connection
+        failure = None if tried.holds() else _Changed()
+    except Exception as error:  # noqa: BLE001  as above
+        failure = error if tried.is_final(error) else _Changed()
+    if failure is not None:
+        raise _told(failure) from None
+
+
+def _told(error: Exception) -> Exception:
+    """Return what to tell of an error: in words of our own where it is not ours."""
+    if isinstance(error, _Changed):
+        return OperationError("The database changed while it was read. Ask again.", reason="changed")
+    if isinstance(error, sqlite3.Error):
+        return failure_of(error)
+    if isinstance(error, OSError):
+        return OperationError(
+            "The database can't be read. Look at the rights of its file and folder, then ask again.",
+            reason="unreadable",
+        )
+    return error
 
 
 @contextmanager
@@ -107,36 +170,29 @@ def writing(database: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
         raise failure from None
 
 
+def _kind_of(error: sqlite3.Error) -> int | None:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _kind_of(error) in _BUSY
+
+
 def failure_of(error: sqlite3.Error) -> OperationError:
     """Return what to tell of an error of SQLite: its kind and what to do, without its text."""
-    code = getattr(error, "sqlite_errorcode", None)
-    kind = None if code is None else code & 0xFF
+    kind = _kind_of(error)
     if kind in _BUSY:
         return OperationError(
             f"The database was locked by somebody else for longer than {BUSY_SECONDS:g} s. Ask again.", reason="locked"
         )
-    if kind in _TOLD:
+    if kind is not None and kind in _TOLD:
         reason, message = _TOLD[kind]
         return OperationError(message, reason=reason)
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     return OperationError(
         f"SQLite refused ({name}). Expected the app's own database, in working order.", reason="unreadable"
     )
-
-
-def _opened(path: Path, stack: ExitStack) -> tuple[sqlite3.Connection, _Stamp | None]:
-    """Return a connection that the stack closes, and what must not have changed when all is read."""
-    try:
-        way = _way(path, stack)
-        before = _stamp(path) if "immutable" in way.options else None
-    except OSError:
-        raise OperationError(
-            "The database can't be read. Look at the rights of its file and folder, then ask again.",
-            reason="unreadable",
-        ) from None
-    connection = _connected(way)
-    stack.callback(connection.close)
-    return connection, before
 
 
 def real_path(database: str | os.PathLike[str]) -> Path:
@@ -164,42 +220,21 @@ def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "replace")  # SQLite's own error would quote the text
 
 
-def _stamp(path: Path) -> _Stamp:
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
 def _way(path: Path, stack: ExitStack) -> _Way:
-    wal, shm, journal = (path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal"))
-    if _header(path)[18:20] != _WAL:
+    wal, shm, journal = sidecars(path)
+    if not is_wal(path):
         # A journal that nobody holds was left by a crash, and to roll it back is to write.
-        return _copied(path, [journal], stack) if journal.exists() and _is_hot(path) else _Way(path, "mode=ro")
+        return _copy(path, journal, stack) if journal.exists() and _is_hot(path) else _Way(path, "mode=ro")
     if not wal.exists():
         return _Way(path, "mode=ro&immutable=1")  # nobody has it open, and SQLite would make sidecars
-    if shm.exists() and not _is_abandoned(shm):
+    if shm.exists() and not is_abandoned(shm):
         return _Way(path, "mode=ro")
-    return _copied(path, [wal], stack)  # left by a crash: SQLite would write, to read it
+    return _copy(path, wal, stack)  # left by a crash: SQLite would write, to read it
 
 
-def _is_abandoned(shm: Path) -> bool:
-    """Return whether nobody has a database in WAL mode open; False where the system can't tell.
-
-    Every connection holds a shared lock on one byte of the shared memory. Asking by open file description sees those of
-    this process as well.
-    """
-    try:
-        from fcntl import F_OFD_GETLK, F_UNLCK, F_WRLCK, fcntl
-    except ImportError:
-        return False
-    question = struct.pack("hhqqi", F_WRLCK, os.SEEK_SET, _DEAD_MAN_SWITCH, 1, 0)
-    try:
-        answer = fcntl(_kept_open(shm), F_OFD_GETLK, question)
-    except OSError:
-        return False
-    return bool(struct.unpack("hhqqi", answer)[0] == F_UNLCK)
+def _copy(path: Path, beside: Path, stack: ExitStack) -> _Way:
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="replaykit-"))
+    return _Way(copied(path, beside, Path(folder)), "mode=rw")
 
 
 def _is_hot(path: Path) -> bool:
@@ -211,35 +246,3 @@ def _is_hot(path: Path) -> bool:
     finally:
         connection.close()
     return False
-
-
-def _copied(path: Path, sidecars: list[Path], stack: ExitStack) -> _Way:
-    """Copy a database that nobody has open, with what a crash left beside it."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replaykit-")))
-    target = folder / "copy.sqlite"
-    for file in (path, *sidecars):
-        shutil.copyfile(file, folder / (target.name + file.name[len(path.name) :]))
-    return _Way(target, "mode=rw")
-
-
-def _header(path: Path) -> bytes:
-    """Return the first bytes of a file; raise OperationError if they are not SQLite's."""
-    header = os.pread(_kept_open(path), 20, 0)
-    if header and not header.startswith(_MAGIC):
-        raise OperationError("The file is no SQLite database. Name the app's own.", reason="unreadable")
-    return header
-
-
-def _kept_open(path: Path) -> int:
-    """Return a descriptor of a file that stays open.
-
-    To close any descriptor of a file drops all locks that this process holds on it, SQLite's in other threads too.
-    """
-    found = path.stat()
-    key = (found.st_dev, found.st_ino)
-    with _keeping:
-        if key not in _kept:
-            _kept[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            while len(_kept) > _MOST_KEPT:
-                os.close(_kept.popitem(last=False)[1])
-        return _kept[key]

@@ -17,7 +17,7 @@ from replaykit.systems.clawcut.checking import Order, check_switch
 from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
 from replaykit.systems.clawcut.claims import claimed
 from replaykit.systems.clawcut.clocks import moment
-from replaykit.systems.clawcut.database import reading, writing
+from replaykit.systems.clawcut.database import read, writing
 from replaykit.systems.clawcut.policy import Policy
 from replaykit.systems.clawcut.settling import add_event
 from replaykit.systems.clawcut.times import written_like
@@ -160,8 +160,7 @@ def run_pass(
 
 
 def _run(database: str | os.PathLike[str], provider: Providers, order: Order, plan: Pass) -> Pass:
-    with reading(database) as connection:
-        found = find_candidates(connection, plan.ran_at, order.policy)
+    found = read(database, lambda connection: find_candidates(connection, order.time(), order.policy))
     eligible = [one for one in found if one.hints.eligible]
     checks = tuple(check_all(database, eligible[: plan.limit], provider, order))
     skipped = _skip_reason(found, eligible, order.policy)

@@ -55,7 +55,7 @@ class Settled:
 def read_row(connection: sqlite3.Connection, job_id: Any) -> Row | None:
     """Return a job's row; None if it is gone."""
     found = connection.execute(_ROW, (job_id,)).fetchone()
-    return None if found is None else Row(*found, whole=_digest(connection, found[0]))
+    return None if found is None else Row(*(*found, _digest(connection, found[0])))
 
 
 def _digest(connection: sqlite3.Connection, job_id: Any) -> str:
