@@ -253,6 +253,105 @@ def test_a_batch_asks_about_nobody_who_came_in_meanwhile(tmp_path):
     assert card.frame.asking.status == "look"
 
 
+MOVES = {
+    "another provider": "UPDATE ai_jobs SET provider = 'runway' WHERE id = 479",
+    "another status": "UPDATE ai_jobs SET status = 'queued' WHERE id = 479",
+    "a later update": "UPDATE ai_jobs SET updated_at = '2026-05-12T11:20:00.000Z' WHERE id = 479",
+    "another kind, and by that an update": (
+        "UPDATE ai_jobs SET kind = 'image', updated_at = '2026-05-12T11:20:00.000Z' WHERE id = 479"
+    ),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_only_who_was_named_is_asked_about_a_job_and_only_as_it_was_told(tmp_path, move):
+    """Between question and click it may move to a provider that nobody confirmed."""
+    veo, runway = Counting(), Counting()
+    card, _, path = opened(tmp_path, provider={"veo": veo, "runway": runway})
+    card.apply = True
+    for ask, others in ((card.ask_chosen, ([], [])), (card.ask_shown, (["p481"], ["p480"]))):
+        card.choose(479)
+        ask()
+        app.change(path, MOVES[move])
+        moved = app.row(path, 479)
+        card.confirm()
+        assert (veo.asked, runway.asked) == others
+        assert app.row(path, 479) == moved
+        assert card.frame.asking.status == "look"
+        app.change(path, "UPDATE ai_jobs SET provider = 'veo', status = 'processing', kind = 'video', updated_at = ? "
+                   "WHERE id = 479", app.row(path, 483)["created_at"])  # fmt: skip
+        card.refresh()
+
+    assert card.summary.jobs[0].job_id == 479
+
+
+def test_a_job_that_is_not_as_it_was_told_says_so(tmp_path):
+    """In the line below."""
+    card, _, path = opened(tmp_path)
+    card.choose(479)
+    card.ask_chosen()
+    app.change(path, MOVES["another provider"])
+    card.confirm()
+
+    assert card.line.startswith("Job 479: changed meanwhile. It was left alone: it is not as it was told any more.")
+    assert card.line.endswith("Dry run: nothing was written.")
+
+
+def test_the_question_says_how_often_a_request_may_be_repeated(tmp_path):
+    """What was confirmed is the traffic that may come of it; a provider that does not tell is left out."""
+    patient, once, silent = Counting(), Counting(), Counting()
+    patient.retries, once.retries = 2, 1
+    card, _, path = opened(tmp_path, provider={"veo": patient, "runway": silent})
+    card.choose(479)
+    card.ask_chosen()
+    told = [card.question]
+    card.ask_shown()
+    told.append(card.question)
+    for provider in (once, silent, clawcut.HTTPProvider("https://veo.invalid", retries=0)):
+        card = clawcut.card(path, provider, now=app.NOW)
+        card.ask_shown()
+        told.append(card.question)
+
+    end = "Dry run: nothing is written."
+    assert told == [
+        f"Ask veo about job 479: 1 request, which may be repeated up to 2 times. {end}",
+        f"Ask veo about 2 jobs and runway about 1: 3 requests, each may be repeated up to 2 times. {end}",
+        f"Ask veo about 2 jobs and runway about 1: 3 requests, each may be repeated once. {end}",
+        *[f"Ask veo about 2 jobs and runway about 1: 3 requests. {end}"] * 2,
+    ]
+
+
+def test_jobs_nobody_can_be_asked_about_and_jobs_nobody_knows_keep_no_other_from_its_turn(tmp_path):
+    """However old they are: a limit that they fill would ask about the same jobs again, for ever."""
+    jobs = [app.job(1, 90, provider="gone"), app.job(2, 80), app.job(3, 70), app.job(4, 60)]
+    unknown = [app.event("reconcile_checked", 20, job_id=2, outcome="not_found")]
+    card, provider, _ = opened(tmp_path, jobs=jobs, provider={"veo": Counting()}, events=unknown, limit=2)
+    card.ask_shown()
+    about = card.frame.asking.about
+    batch = card.confirm()
+
+    assert about == (
+        "Jobs 3, 4. For 1 other job nobody was named to be asked. 1 further job old enough: beyond the limit of 2."
+    )
+    assert provider["veo"].asked == ["p3", "p4"]
+    assert (batch.count, card.frame.asking.status) == (2, "done")
+
+
+def test_what_can_be_no_provider_policy_or_limit_is_refused_when_the_card_is_made(tmp_path):
+    """Not at the click, when it would come to an error of every job; without a limit the policy's counts."""
+    path = app.make_app(tmp_path, JOBS)
+    for wrong in ({"provider": Counting}, {"provider": "veo"}, {"policy": 5}, {"limit": -1}, {"limit": "2"}):
+        with pytest.raises(OperationError, match=next(iter(wrong))):
+            clawcut.card(path, wrong.pop("provider", Counting()), now=app.NOW, **wrong)
+    told = []
+    for options in ({"policy": clawcut.Policy(limit=2)}, {"limit": 0}):
+        card = clawcut.card(path, Counting(), now=app.NOW, **options)
+        told.append(card.frame.buttons["shown"].disabled or (card.ask_shown(), len(card._question.jobs))[1])
+
+    assert told == [2, True]
+    assert card.frame.buttons["shown"].tooltip == "The limit is 0 jobs, so that nobody is asked about any."
+
+
 def test_a_job_that_ended_meanwhile_is_left_alone(tmp_path):
     """The app heard of it between question and click."""
     card, provider, path = opened(tmp_path)
@@ -426,7 +525,8 @@ def test_the_code_does_the_same(tmp_path):
     plain.ask_chosen()
 
     assert code == (
-        "clawcut.check_batch(database, provider, limit=25, min_age_minutes=10, apply=False, now='2026-05-12T12:00:00Z')"
+        "clawcut.check_batch(database, provider, jobs=[479, 480, 481], limit=25, min_age_minutes=10, apply=False, "
+        "now='2026-05-12T12:00:00Z')"
     )
     assert plain.code == "clawcut.check(database, 479, provider, apply=False, actor=actor, policy=policy)"
 

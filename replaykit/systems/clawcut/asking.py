@@ -14,8 +14,9 @@ from replaykit.errors import OperationError, show_time
 from replaykit.systems.clawcut.batches import Batch, check_batch
 from replaykit.systems.clawcut.checking import check
 from replaykit.systems.clawcut.checks import Check
+from replaykit.systems.clawcut.outlook import PERSON
 from replaykit.systems.clawcut.policy import Policy, age_text
-from replaykit.systems.clawcut.provider import Providers, asker
+from replaykit.systems.clawcut.provider import Providers, asker, repeats
 from replaykit.systems.clawcut.schema import word
 from replaykit.systems.clawcut.summary_html import short_id
 
@@ -35,31 +36,39 @@ class Question:
     """What will be asked of whom."""
 
     jobs: tuple[LiveJob, ...]
-    """Oldest update first."""
-    asked: tuple[LiveJob, ...]
-    """Those of them that somebody can be asked about."""
+    """Those that somebody will be asked about, in that order."""
     batch: bool
     """Whether it was asked for as a batch, perhaps of one job."""
     apply: bool
     limit: int
     min_age_minutes: float
+    repeats: int = 0
+    """How often a request that failed may be repeated at most, as far as the providers tell."""
     left: int = 0
     """Further jobs that are old enough, beyond the limit."""
+    nobody: int = 0
+    """Jobs that are old enough, and for whose provider nobody was named."""
 
     @property
     def sentence(self) -> str:
         """Who is asked about how many jobs, how many requests that is, and whether answers are written."""
-        requests = count(len(self.asked), "request")
+        requests = count(len(self.jobs), "request") + self._repeated()
         if not self.batch:
             job = self.jobs[0]
             end = "The answer is written, in one transaction." if self.apply else "Dry run: nothing is written."
             return f"Ask {job.provider} about job {short_id(job.job_id)}: {requests}. {end}"
-        found = Counter(job.provider for job in self.asked).most_common()
+        found = Counter(job.provider for job in self.jobs).most_common()
         (first, number), rest = found[0], [f"{name} about {number:,}" for name, number in found[1:]]
         parts = [f"{first} about {count(number, 'job')}", *rest]
         whom = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
         end = "The answers are written, one transaction per job." if self.apply else "Dry run: nothing is written."
         return f"Ask {whom}: {requests}. {end}"
+
+    def _repeated(self) -> str:
+        if not self.repeats:
+            return ""
+        which = "which" if len(self.jobs) == 1 else "each"
+        return f", {which} may be repeated {'once' if self.repeats == 1 else f'up to {self.repeats:,} times'}"
 
     @property
     def details(self) -> str:
@@ -68,22 +77,22 @@ class Question:
             job = self.jobs[0]
             age = "of unknown age" if job.hints.age is None else f"updated {age_text(job.hints.age)} ago"
             return f"It is {job.status}, {age}. {job.reason}"
-        names = ", ".join(short_id(job.job_id) for job in self.asked[:_LISTED])
-        more = f" and {len(self.asked) - _LISTED:,} more" if len(self.asked) > _LISTED else ""
-        nobody = len(self.jobs) - len(self.asked)
-        others = f" For {count(nobody, 'other job')} nobody was named to be asked." if nobody else ""
+        names = ", ".join(short_id(job.job_id) for job in self.jobs[:_LISTED])
+        more = f" and {len(self.jobs) - _LISTED:,} more" if len(self.jobs) > _LISTED else ""
+        others = f" For {count(self.nobody, 'other job')} nobody was named to be asked." if self.nobody else ""
         beyond = f" {count(self.left, 'further job')} old enough: beyond the limit of {self.limit:,}."
-        return f"{'Job' if len(self.asked) == 1 else 'Jobs'} {names}{more}.{others}{beyond if self.left else ''}"
+        return f"{'Job' if len(self.jobs) == 1 else 'Jobs'} {names}{more}.{others}{beyond if self.left else ''}"
 
     def call(self, now: datetime | str | None = None, *, actor: bool = False, policy: bool = False) -> str:
         """Return the plain call that asks the same; `actor` and `policy` say whether the caller gave their own."""
-        given = f", limit={self.limit}, min_age_minutes={self.min_age_minutes:g}" if self.batch else ""
-        given += f", apply={self.apply}"
+        given = f", apply={self.apply}"
         given += "" if now is None else f", now={(now if isinstance(now, str) else show_time(now))!r}"
         given += ", actor=actor" * actor + ", policy=policy" * policy
-        if self.batch:
-            return f"clawcut.check_batch(database, provider{given})"
-        return f"clawcut.check(database, {self.jobs[0].job_id!r}, provider{given})"
+        if not self.batch:
+            return f"clawcut.check(database, {self.jobs[0].job_id!r}, provider{given})"
+        minutes = int(self.min_age_minutes) if self.min_age_minutes.is_integer() else self.min_age_minutes
+        whom = f"jobs={[job.job_id for job in self.jobs]!r}, limit={self.limit}, min_age_minutes={minutes}"
+        return f"clawcut.check_batch(database, provider, {whom}{given})"
 
     def put(
         self,
@@ -95,16 +104,17 @@ class Question:
         policy: Policy,
         progress: Callable[[int, int], object] | None = None,
     ) -> Check | Batch:
-        """Ask: about these jobs and no others, whatever has become of the database since.
+        """Ask: about these jobs and no others, and only where they are still as they were told.
 
         Raises
         ------
         OperationError, LoadError
             As `check` and `check_batch` do.
         """
+        seen = {job.job_id: (job.provider, job.status, job.updated_at) for job in self.jobs}
         if not self.batch:
             job_id = self.jobs[0].job_id
-            return check(database, job_id, provider, apply=self.apply, now=now, actor=actor, policy=policy)
+            return check(database, job_id, provider, apply=self.apply, now=now, actor=actor, policy=policy, seen=seen)
         return check_batch(
             database,
             provider,
@@ -114,7 +124,7 @@ class Question:
             now=now,
             actor=actor,
             policy=policy,
-            jobs=[job.job_id for job in self.jobs],
+            seen=seen,
             progress=progress,
         )
 
@@ -139,26 +149,31 @@ def question_of_job(job: LiveJob, provider: Providers, *, apply: bool, policy: P
     """
     if why := why_nobody(job, provider):
         raise OperationError(why)
-    return Question((job,), (job,), False, apply, 1, _minutes(policy))
+    return Question((job,), False, apply, 1, _minutes(policy), repeats(provider, {job.provider}))
 
 
 def question_of_jobs(summary: Summary, provider: Providers, *, limit: int, apply: bool) -> Question:
     """Return what asking about the oldest jobs of a summary means: candidates as old as the policy's least age.
 
+    Those that their provider did not know when it was asked last come after the others.
+
     Raises
     ------
     OperationError
-        There is none, or nobody can be asked about them.
+        There is none, nobody can be asked about them, or the limit is 0.
     """
     old = [job for job in summary.candidates if job.hints.age is not None and job.hints.age >= summary.policy.min_age]
-    jobs = tuple(old[:limit])
-    asked = tuple(job for job in jobs if not why_nobody(job, provider))
-    minutes = _minutes(summary.policy)
-    if not jobs:
+    known = [job for job in old if not why_nobody(job, provider)]
+    known.sort(key=lambda job: job.outlook == PERSON)  # its provider did not know it: it keeps no other from its turn
+    jobs, minutes = tuple(known[:limit]), _minutes(summary.policy)
+    if not limit:
+        raise OperationError("The limit is 0 jobs, so that nobody is asked about any.")
+    if not old:
         raise OperationError(f"No job that can be asked about was last updated {minutes:g} min ago or earlier.")
-    if not asked:
-        raise OperationError(why_nobody(jobs[0], provider))
-    return Question(jobs, asked, True, apply, limit, minutes, len(old) - len(jobs))
+    if not known:
+        raise OperationError(why_nobody(old[0], provider))
+    again = repeats(provider, {job.provider for job in jobs})
+    return Question(jobs, True, apply, limit, minutes, again, len(known) - len(jobs), len(old) - len(known))
 
 
 def _minutes(policy: Policy) -> float:

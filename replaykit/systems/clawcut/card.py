@@ -6,8 +6,10 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from replaykit.errors import OperationError
 from replaykit.systems.clawcut.batches import check_limit
 from replaykit.systems.clawcut.policy import Policy
+from replaykit.systems.clawcut.provider import check_providers
 
 if TYPE_CHECKING:
     from replaykit.systems.clawcut.provider import Providers
@@ -22,7 +24,7 @@ def card(
     *,
     now: datetime | str | None = None,
     policy: Policy | None = None,
-    limit: int = 25,
+    limit: int | None = None,
     actor: str = "operator",
 ) -> Card:
     """Return a card to operate by: jobs that are not terminal, and what to do about each. Making it asks nobody.
@@ -39,7 +41,7 @@ def card(
     policy
         The thresholds; a batch takes jobs as old as its ``min_age``.
     limit
-        How many jobs a batch asks about at most.
+        How many jobs a batch asks about at most; None is the policy's.
     actor
         Who asks, for audit events.
 
@@ -54,10 +56,16 @@ def card(
     ImportError
         ipywidgets is not installed; the message says what to install.
     LoadError, OperationError
-        There is no such database, it is not the app's, or `limit` is no number of jobs.
+        There is no such database, it is not the app's, or an argument is none that can work.
     """
+    given: object = policy
+    if given is not None and not isinstance(given, Policy):
+        raise OperationError("policy: expected a clawcut.Policy, or None for the usual one.")
+    check_providers(provider)
+    own = policy if policy is not None else Policy()
+    most = check_limit(own.limit if limit is None else limit)
     try:
         from replaykit.widgets.jobs_card import Card
     except ImportError as exc:
         raise ImportError("clawcut.card needs ipywidgets: pip install 'replaykit[notebook,clawcut]'") from exc
-    return Card(database, provider, now=now, policy=policy or Policy(), limit=check_limit(limit), actor=actor)
+    return Card(database, provider, now=now, policy=own, limit=most, actor=actor)
