@@ -116,12 +116,14 @@ class OperationError(ReplayKitError):
 
     The message never quotes a path, a URL, an id of a provider, a credential or the text of somebody else's exception,
     nor is there a cause. ``reason`` is one word for programs: ``missing``, ``locked``, ``unreadable``, ``read_only``,
-    ``changed``, ``unknown_job`` or ``invalid``.
+    ``changed``, ``unknown_job`` or ``invalid``. ``result`` is what had been done by then, such as a pass that could not
+    be written down; None if nothing was.
     """
 
     def __init__(self, message: str, *, reason: str = "invalid") -> None:
         super().__init__(message)
         self.reason = reason
+        self.result: Any = None
 
 
 class VerdictError(ReplayKitError, AssertionError):

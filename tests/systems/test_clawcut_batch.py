@@ -13,7 +13,7 @@ from clawcut_app import NOW, Told, audited, change, contents, event, job, make_a
 
 import replaykit as rk
 from replaykit.systems import clawcut
-from replaykit.systems.clawcut import Answer, ProviderError
+from replaykit.systems.clawcut import Answer, ProviderError, checking
 from replaykit.systems.clawcut import database as opening
 
 
@@ -117,26 +117,121 @@ def test_a_dry_run_changes_no_byte(tmp_path: Path, wal: bool):
     assert contents(app) == before
 
 
-def test_a_job_locked_too_long_is_not_written_and_the_batch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The app is in a long transaction while one answer comes, and done with it when the next does."""
+@pytest.mark.parametrize("lasts", [True, False])
+def test_after_a_lock_that_lasts_nobody_else_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lasts: bool):
+    """An answer that can't be written is a request for nothing; where the lock is gone by then, the batch goes on."""
     monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
-    app = make_app(tmp_path, [job(1, 60), job(2, 50), job(3, 40)])
+    app = make_app(tmp_path, [job(1, 60), job(2, 50), job(3, 40), job(4, 30)])
+    asked: list[str] = []
     with closing(sqlite3.connect(app, isolation_level=None)) as writer:
 
         def answer(id: str) -> Answer:
+            asked.append(id)
             if id == "p2":
                 writer.execute("BEGIN IMMEDIATE")
-            elif writer.in_transaction:
-                writer.execute("COMMIT")
             return Answer("completed", "https://cdn.example/r")
 
-        batch = clawcut.check_batch(app, answer, apply=True, now=NOW)
+        def progress(done: int, _total: int) -> None:
+            if done == 2 and not lasts:
+                writer.execute("COMMIT")
 
-    assert [check.outcome for check in batch.checks] == ["completed", "not_written", "completed"]
+        batch = clawcut.check_batch(app, answer, apply=True, now=NOW, progress=progress)
+
+    rest = "not_written" if lasts else "completed"
+    assert [check.outcome for check in batch.checks] == ["completed", "not_written", rest, rest]
     assert "locked" in batch.checks[1].sentence
-    assert batch.checks[1].asked_at == NOW
-    assert [found["status"] for found in rows(app)] == ["completed", "processing", "completed"]
-    assert [said["job_id"] for said in audited(app, "reconcile_checked")] == [1, 3]
+    assert [check.asked_at for check in batch.checks] == [NOW, NOW] + [None if lasts else NOW] * 2
+    assert asked == (["p1", "p2"] if lasts else ["p1", "p2", "p3", "p4"])
+    assert [said["job_id"] for said in audited(app, "reconcile_checked")] == ([1] if lasts else [1, 3, 4])
+
+
+@pytest.mark.parametrize("how", ["locked", "refused"])
+def test_nobody_is_asked_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str):
+    """Else the provider is asked the same at every pass, in vain."""
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
+    app, provider = make_app(tmp_path, [job(1), job(2)]), Told()
+    if how == "refused":
+        change(app, "CREATE TRIGGER no BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'secret'); END")
+    with closing(sqlite3.connect(app, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE" if how == "locked" else "BEGIN")
+        with pytest.raises(rk.OperationError) as single:
+            clawcut.check(app, 1, provider, apply=True, now=NOW)
+        batch = clawcut.check_batch(app, provider, apply=True, now=NOW)
+        with pytest.raises(rk.OperationError) as ran:
+            clawcut.run_pass(app, provider, enabled=True, dry_run=False, now=NOW)
+
+    assert provider.asked == []
+    assert dict(batch.results) == dict(ran.value.result.results) == {"not_written": 2}
+    assert single.value.reason == ran.value.reason == ("locked" if how == "locked" else "unreadable")
+    assert "secret" not in str(single.value) + batch.checks[0].sentence
+
+
+def test_a_pass_that_cannot_be_written_down_is_not_lost(tmp_path: Path):
+    """The jobs were asked about, and what came of it is known."""
+    app = make_app(tmp_path, [job(1)])
+    change(
+        app,
+        "CREATE TRIGGER no BEFORE INSERT ON audit_events WHEN new.kind = 'pass_ran' "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+
+    with pytest.raises(rk.OperationError) as caught:
+        clawcut.run_pass(app, Told(), enabled=True, dry_run=False, now=NOW)
+
+    assert dict(caught.value.result.results) == {"completed": 1}
+    assert row(app, 1)["status"] == "completed"
+
+
+def test_ids_that_json_does_not_have_are_written_as_text(tmp_path: Path):
+    """Some apps keep uuids as sixteen bytes."""
+    app = make_app(tmp_path, [])
+    change(app, "DROP TABLE ai_jobs")
+    change(
+        app,
+        "CREATE TABLE ai_jobs (id PRIMARY KEY, kind, provider, status, provider_job_id, result_url, error, "
+        "created_at, updated_at)",
+    )
+    for id in ("X'00ff'", "1.5"):
+        change(
+            app,
+            f"INSERT INTO ai_jobs VALUES ({id}, 'video', 'veo', 'processing', 'p', NULL, NULL, "
+            "'2026-05-12T11:00:00Z', '2026-05-12T11:00:00Z')",
+        )
+
+    running = clawcut.check_batch(app, Told(state="running"), apply=True, now=NOW)
+    waiting = clawcut.run_pass(app, Told(), enabled=True, dry_run=False, now=NOW)
+    ended = clawcut.check(app, b"\x00\xff", Told(), apply=True, now=NOW)
+
+    assert dict(running.results) == {"still_running": 2}
+    assert waiting.skip_reason == "all_waiting"
+    assert ended.applied
+    blob = "b'\\x00\\xff'"
+    assert [said["job_id"] for said in audited(app, "reconcile_checked")] == ["1.5", blob, blob]
+
+
+def test_a_batch_goes_on_whatever_becomes_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A mistake of ours in one job, or a table that was renamed meanwhile, is told in words of our own."""
+    app = make_app(tmp_path, [job(1, 60), job(2, 50), job(3, 40)])
+    settle = checking.settle
+
+    def odd(database: Any, found: Any, *rest: Any) -> Any:
+        if found.id == 1:
+            raise TypeError("secret")
+        return settle(database, found, *rest)
+
+    def answer(id: str) -> Answer:
+        if id == "p2":
+            change(app, "ALTER TABLE ai_jobs RENAME TO moved")
+        return Answer("completed", "https://cdn.example/r")
+
+    monkeypatch.setattr(checking, "settle", odd)
+    batch = clawcut.check_batch(app, answer, apply=True, now=NOW)
+
+    assert [check.outcome for check in batch.checks] == ["not_written"] * 3
+    assert [check.asked_at for check in batch.checks] == [NOW, NOW, None]
+    assert "TypeError" in batch.checks[0].sentence
+    assert "secret" not in batch.checks[0].sentence
+    assert "no table 'ai_jobs'" in batch.checks[2].sentence
 
 
 def test_a_trigger_of_the_app_that_refuses_costs_one_job(tmp_path: Path):

@@ -16,6 +16,7 @@ from replaykit.systems.clawcut.checking import Order, Told, check_one, not_writt
 from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
 from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.policy import Policy
+from replaykit.systems.clawcut.provider import check_providers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +86,8 @@ def check_batch(
 ) -> Batch:
     """Ask the providers about the oldest jobs; one that fails does not keep the others.
 
+    Where answers can't be written, the job is ``not_written``; nobody is asked about the others then.
+
     A batch does not wait for the backoff of earlier checks: an operator asks on purpose. Jobs whose age is not known
     are not in it; `check` them one by one.
 
@@ -112,6 +115,7 @@ def check_batch(
         It is not the app's.
     """
     order = Order(apply, now, actor, policy, keep_going=True, told=seen)
+    check_providers(provider)
     gate, most = age_gate(min_age_minutes), check_limit(limit)
     found = read(database, lambda connection: find_candidates(connection, order.time(), policy))
     chosen = seen if jobs is None else jobs
@@ -128,15 +132,20 @@ def check_all(
     order: Order,
     progress: Progress | None = None,
 ) -> Iterable[Check]:
-    """Yield a check for each job in turn; an error of the database is one job's outcome."""
+    """Yield a check for each job in turn; an error is one job's outcome.
+
+    After one of the database, such as a lock that lasts, nobody is asked about the others.
+    """
     tell = progress if progress is not None else lambda _done, _total: None
     if tell(0, len(chosen)) is False:
         return
+    stopped: OperationError | None = None
     for done, one in enumerate(chosen, 1):
         try:
-            check = check_one(database, one, provider, order)
-        except OperationError as error:
+            check = not_written(one, stopped) if stopped is not None else check_one(database, one, provider, order)
+        except Exception as error:  # noqa: BLE001  the others have their turn whatever it is
             check = not_written(one, error)
+            stopped = error if isinstance(error, OperationError) and error.reason != "changed" else None
         yield check
         if tell(done, len(chosen)) is False:
             return

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from replaykit.errors import OperationError
+from replaykit.errors import OperationError, ReplayKitError
 from replaykit.systems.clawcut.candidates import Candidate, checked_since, find_job
 from replaykit.systems.clawcut.checks import Check, sentence_of
 from replaykit.systems.clawcut.claims import claimed
 from replaykit.systems.clawcut.clocks import moment
 from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.policy import LIVE, TERMINAL, Policy
-from replaykit.systems.clawcut.provider import Asker, Providers, Reply, ask, asker
+from replaykit.systems.clawcut.provider import Asker, Providers, Reply, ask, asker, check_providers
 from replaykit.systems.clawcut.schema import Job, word
-from replaykit.systems.clawcut.settling import Row, Settled, read_row, settle
+from replaykit.systems.clawcut.settling import Row, Settled, prove_writable, read_row, settle
 from replaykit.systems.clawcut.times import read_time, written_like
 
 __all__ = ["Order", "Told", "check", "check_one", "check_switch", "not_written"]
@@ -97,11 +97,13 @@ def check(
     Raises
     ------
     OperationError
-        There is no such job or database, or it is locked for too long; nothing was written.
+        There is no such job or database, it is locked for too long, or an answer could not be written: that is tried
+        before anybody is asked.
     LoadError
         The database is not the app's.
     """
     order = Order(apply, now, actor, policy, told=seen)
+    check_providers(provider)
     found = read(database, lambda connection: find_job(connection, job_id, order.time(), policy))
     if found is None:
         raise OperationError(
@@ -158,24 +160,23 @@ def _asked(database: str | os.PathLike[str], seen: Candidate, row: Row, provider
     asked_at = None
     reply = Reply("indeterminate", _reason(seen, asks))
     if not reply.because and asks is not None:
+        if order.apply:
+            prove_writable(database, order.time(), order.actor)
         asked_at = order.time()
         reply = ask(asks, _text(row.provider_job_id))
     found = replace(_untouched(seen, reply.outcome, reply.because), asked_at=asked_at)
-    if not order.apply:
-        return found
-    age = seen.hints.age
-    details = {
-        "asked_at": None if asked_at is None else written_like(asked_at, None),
-        "age_minutes": None if age is None else round(age.total_seconds() / 60, 1),
-        "attempt": seen.hints.attempts + 1,
-        "automatic": order.automatic,
-    }
+    return _written(database, found, row, reply, seen, order) if order.apply else found
+
+
+def _written(
+    database: str | os.PathLike[str], found: Check, row: Row, reply: Reply, seen: Candidate, order: Order
+) -> Check:
     try:
-        done = settle(database, row, reply, order.time(), order.actor, details)
-    except OperationError as error:
+        done = settle(database, row, reply, order.time(), order.actor, _details(found, seen, order))
+    except Exception as error:
         if not order.keep_going:
             raise
-        return replace(found, outcome="not_written", sentence=sentence_of("not_written", str(error)))
+        return replace(found, outcome="not_written", sentence=sentence_of("not_written", _words(error)))
     return replace(
         found,
         outcome=done.outcome,
@@ -183,6 +184,15 @@ def _asked(database: str | os.PathLike[str], seen: Candidate, row: Row, provider
         applied=done.applied,
         sentence=sentence_of(done.outcome, _because(done, reply), written=done.applied),
     )
+
+
+def _details(found: Check, seen: Candidate, order: Order) -> dict[str, Any]:
+    return {
+        "asked_at": None if found.asked_at is None else written_like(found.asked_at, None),
+        "age_minutes": None if found.age is None else round(found.age.total_seconds() / 60, 1),
+        "attempt": seen.hints.attempts + 1,
+        "automatic": order.automatic,
+    }
 
 
 def _because(done: Settled, reply: Reply) -> str:
@@ -227,6 +237,14 @@ def _untouched(seen: Candidate, outcome: str, because: str = "") -> Check:
     )
 
 
-def not_written(seen: Candidate, error: OperationError) -> Check:
-    """Return what to tell of a job whose turn ended with an error of ours: nothing was written."""
-    return _untouched(seen, "not_written", str(error))
+def not_written(seen: Candidate, error: Exception) -> Check:
+    """Return what to tell of a job whose turn ended with an error before anybody was asked."""
+    return _untouched(seen, "not_written", _words(error))
+
+
+def _words(error: Exception) -> str:
+    """Return an error in words of our own; the text of any other may hold what is secret."""
+    if isinstance(error, ReplayKitError):
+        return str(error)
+    name = type(error).__name__ if type(error).__module__ == "builtins" else "an error of its own"
+    return f"Something raised {name}, which was not expected."

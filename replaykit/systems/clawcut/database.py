@@ -143,8 +143,10 @@ def _told(error: Exception) -> Exception:
 
 
 @contextmanager
-def writing(database: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
+def writing(database: str | os.PathLike[str], *, keep: bool = True) -> Iterator[sqlite3.Connection]:
     """Open the app's database for one transaction, which commits at the end and is rolled back on any error.
+
+    With ``keep=False`` it is rolled back at the end too: a trial.
 
     The lock for writing is taken at once, so that what is read inside can't change before it is written. A database
     that is not there is not made.
@@ -161,7 +163,7 @@ def writing(database: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
         try:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
-            connection.execute("COMMIT")
+            connection.execute("COMMIT" if keep else "ROLLBACK")
         finally:
             connection.close()  # rolls back what was not committed
     except sqlite3.Error as error:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from replaykit.display import brief, count
-from replaykit.errors import show_time
+from replaykit.errors import OperationError, show_time
 from replaykit.systems.clawcut.audit import PASSED
 from replaykit.systems.clawcut.batches import age_gate, check_all, check_limit
 from replaykit.systems.clawcut.candidates import Candidate, find_candidates
@@ -19,6 +19,7 @@ from replaykit.systems.clawcut.claims import claimed
 from replaykit.systems.clawcut.clocks import moment
 from replaykit.systems.clawcut.database import read, writing
 from replaykit.systems.clawcut.policy import Policy
+from replaykit.systems.clawcut.provider import check_providers
 from replaykit.systems.clawcut.settling import add_event
 from replaykit.systems.clawcut.times import written_like
 
@@ -140,7 +141,8 @@ def run_pass(
     Raises
     ------
     OperationError
-        There is no such database, it can't be read, or the event of the pass can't be written.
+        There is no such database, it can't be read, or the event of the pass can't be written: then ``result`` of the
+        error is the `Pass`.
     LoadError
         It is not the app's.
     """
@@ -151,11 +153,16 @@ def run_pass(
     plan = Pass(ran_at, enabled, dry_run, most, min_age_minutes, skip_reason="disabled")
     if not enabled:
         return plan
+    check_providers(provider)
     order = Order(not dry_run, now, "pass", policy.with_(min_age=gate), automatic=True, keep_going=True)
     with claimed(database, "pass") as alone:
         done = _run(database, provider, order, plan) if alone else replace(plan, skip_reason="another_pass")
-    with writing(database) as connection:
-        add_event(connection, PASSED, "pass", order.time(), done._metadata())
+    try:
+        with writing(database) as connection:
+            add_event(connection, PASSED, "pass", order.time(), done._metadata())
+    except OperationError as error:
+        error.result = done
+        raise
     return done
 
 

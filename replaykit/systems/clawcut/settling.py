@@ -21,7 +21,7 @@ from replaykit.systems.clawcut.times import written_like
 if TYPE_CHECKING:
     from replaykit.systems.clawcut.provider import Reply
 
-__all__ = ["Row", "Settled", "add_event", "read_row", "settle"]
+__all__ = ["Row", "Settled", "add_event", "prove_writable", "read_row", "settle"]
 
 _ROW = "SELECT id, provider, status, updated_at, created_at, provider_job_id FROM ai_jobs WHERE id = ?"
 _UNTOLD = "The provider says that it failed, and not why."
@@ -68,6 +68,18 @@ def _digest(connection: sqlite3.Connection, job_id: Any) -> str:
     return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
+def prove_writable(database: str | os.PathLike[str], now: datetime, actor: str) -> None:
+    """Write an audit event and take it back: whoever is asked in vain is asked again, each time.
+
+    Raises
+    ------
+    OperationError
+        The database can't be written, or is locked for too long.
+    """
+    with writing(database, keep=False) as connection:
+        add_event(connection, CHECKED, actor, now, {})
+
+
 def settle(
     database: str | os.PathLike[str],
     row: Row,
@@ -92,7 +104,8 @@ def settle(
         status = None if found is None else word(found[0])
         over = reply.outcome in SETTLED or status is None or status in TERMINAL
         outcome = "changed_meanwhile" if over and not applied else reply.outcome
-        told = {"job_id": row.id, "outcome": outcome, "was": word(row.status), "now": status, "applied": applied}
+        id = row.id if isinstance(row.id, (int, str)) else str(row.id)  # JSON has no bytes
+        told = {"job_id": id, "outcome": outcome, "was": word(row.status), "now": status, "applied": applied}
         add_event(connection, CHECKED, actor, now, {**told, **details}, row.updated_at or row.created_at)
     return Settled(outcome, status, applied)
 
