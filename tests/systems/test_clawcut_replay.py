@@ -17,6 +17,7 @@ import pytest
 
 import replaykit as rk
 from replaykit.systems import clawcut
+from replaykit.systems.clawcut.provider_log import logged_jobs
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "clawcut-restart"
 DAY = rk.Window("2026-05-12T00:00Z", "2026-05-13T00:00Z")
@@ -415,6 +416,25 @@ def test_ids_of_two_providers_are_told_apart(tmp_path):
     nameless = clawcut.open(app(tmp_path, jobs, events), provider_log=frame.drop(columns="provider"))
     assert set(clawcut.stranded(rk.replay(nameless, clawcut, ticks="1m"))["what"]) == {"suspected"}
     assert "that only the provider knows" in str(nameless.report)
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [("finished", "completed"), ("Succeeded", "completed"), ("expired", "failed"), ("queued", "running")],
+)
+def test_a_log_is_read_alike_for_replays_and_for_checks(event, state):
+    """What a closed loop is answered, a check of the same log is answered too; a gap makes no other ids of numbers."""
+    lines = {
+        "time": ["2026-05-12T10:05:00Z", "2026-05-12T10:01:00Z", "?"],
+        "provider_job_id": [7, 7, None],
+        "event": [event, "accepted", event],
+    }
+
+    (logged,) = logged_jobs(pd.DataFrame(lines))
+
+    assert clawcut.LoggedProvider(pd.DataFrame(lines)).look_up("7").state == state
+    assert (logged.provider_job_id, logged.outcome or "running") == ("7", state)
+    assert clawcut.LoggedProvider(pd.DataFrame(lines), at=at(2)).look_up("7").state == "running"
 
 
 def test_events_that_say_nothing_sensible_do_not_stop_a_replay(tmp_path):

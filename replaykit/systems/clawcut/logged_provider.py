@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from copy import copy
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from replaykit.display import brief, count
 from replaykit.errors import LoadError, OperationError, show_time
 from replaykit.systems.clawcut.provider import Answer, ProviderError
-from replaykit.systems.clawcut.provider_log import log_frame
-from replaykit.systems.clawcut.times import read_time
+from replaykit.systems.clawcut.provider_log import LogEntry, log_entries, log_frame
 from replaykit.window import parse_time
 
 __all__ = ["LoggedProvider"]
 
-_STATES = {"accepted": "running", "started": "running", "finished": "completed", "failed": "failed"}
-
-
-class _Entry(NamedTuple):
-    at: datetime
-    provider: str
-    answer: Answer
-
 
 class LoggedProvider:
-    """Says of a job what the newest entry of a log says, up to a moment; a job without an entry is not found.
+    """Says of a job what a log says up to a moment: its end, else that it runs; a job without an entry is not found.
 
     Two providers may have given the same id to different jobs. Where they did in this log, one that was not told for
     which provider it answers refuses to, rather than mix them up: give `by_name` to a check then.
@@ -34,8 +25,8 @@ class LoggedProvider:
     ----------
     log
         Path of a CSV or Parquet file, or a DataFrame, with columns ``time``, ``provider_job_id`` and ``event``
-        (``accepted``, ``started``, ``finished`` or ``failed``), and perhaps ``provider``, ``result_url`` and
-        ``error``.
+        (``accepted``, ``started``, ``finished``, ``failed`` or a common synonym of these), and perhaps ``provider``,
+        ``result_url`` and ``error``.
     at
         The moment, which belongs to it: UTC, ISO text or a datetime. None is the end of the log.
     provider
@@ -70,7 +61,7 @@ class LoggedProvider:
             raise ProviderError("refused")
         told = [entry for entry in entries if self._at is None or entry.at <= self._at]
         self.asked.append(told[-1].provider if told else "")
-        return told[-1].answer if told else Answer("not_found")
+        return _answer(told) if told else Answer("not_found")
 
     def by_name(self) -> dict[str, LoggedProvider]:
         """Return one provider for each name in the log, sorted, as checks take them; each keeps whom it was asked for.
@@ -92,20 +83,19 @@ class LoggedProvider:
         return made
 
 
-def _read(log: Any, provider: str | None) -> dict[str, list[_Entry]]:
-    """Return the entries of each job by time, then as logged; those without a readable time are left out."""
+def _read(log: Any, provider: str | None) -> dict[str, list[LogEntry]]:
+    """Return the entries of each job by time, then as logged."""
     frame = log_frame(log)
     if provider is not None and "provider" not in frame.columns:
         raise LoadError("The provider's log has no column 'provider'; expected one, to tell providers apart.")
-    found: dict[str, list[_Entry]] = {}
-    for row in frame.to_dict("records"):
-        time, event, name = row["time"], row["event"], _text(row.get("provider")) or ""
-        at = read_time(time.to_pydatetime() if hasattr(time, "to_pydatetime") else time)
-        if at is not None and event in _STATES and provider in (None, name):
-            answer = Answer(_STATES[event], _text(row.get("result_url")), _text(row.get("error")))
-            found.setdefault(str(row["provider_job_id"]), []).append(_Entry(at, name, answer))
-    return {id: sorted(entries, key=lambda entry: entry.at) for id, entries in found.items()}
+    found: dict[str, list[LogEntry]] = {}
+    for entry in log_entries(frame):
+        if provider in (None, entry.provider):
+            found.setdefault(entry.provider_job_id, []).append(entry)
+    return found
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _answer(told: list[LogEntry]) -> Answer:
+    """Return the first end among entries, as `open` takes it from the log, else that the provider is at work."""
+    end = next((entry for entry in told if entry.state != "running"), told[-1])
+    return Answer(end.state, end.result_url, end.error)

@@ -12,14 +12,28 @@ from replaykit.systems.clawcut.times import read_time
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "LoggedJob", "log_frame", "logged_jobs"]
+__all__ = ["COLUMNS", "LogEntry", "LoggedJob", "log_entries", "log_frame", "logged_jobs"]
 
 COLUMNS = ("time", "provider_job_id", "event")
 """Columns a log must have; others may stand beside them."""
+_FURTHER = ("provider", "result_url", "error")
 _ENDS = {
     **dict.fromkeys(("finished", "completed", "complete", "succeeded", "success", "done"), "completed"),
     **dict.fromkeys(("failed", "error", "cancelled", "canceled", "expired", "rejected"), "failed"),
 }
+
+
+class LogEntry(NamedTuple):
+    """One line of a log."""
+
+    at: datetime
+    provider: str
+    """Empty where the log names none."""
+    provider_job_id: str
+    state: str
+    """``completed``, ``failed``, or ``running`` for any event that is no end."""
+    result_url: str | None
+    error: str | None
 
 
 class LoggedJob(NamedTuple):
@@ -76,30 +90,32 @@ def logged_jobs(log: Any) -> list[LoggedJob]:
 
     Entries whose time can't be read are left out.
     """
-    frame = log_frame(log)
-    providers = frame["provider"] if "provider" in frame.columns else [""] * len(frame)
-    entries = [
-        (
-            read_time(time.to_pydatetime() if hasattr(time, "to_pydatetime") else time),
-            _text(name),
-            _text(job),
-            _text(event),
-        )
-        for name, time, job, event in zip(providers, *(frame[column] for column in COLUMNS), strict=True)
-    ]
-    dated = sorted((entry for entry in entries if entry[0] is not None and entry[2]), key=_time_of)
     found: dict[tuple[str, str], LoggedJob] = {}
-    for at, name, job, event in dated:
-        assert at is not None  # left out above
-        known = found.setdefault((name, job), LoggedJob(name, job, at, None, None))
-        outcome = _ENDS.get(event.lower())
-        if outcome is not None and known.outcome is None:
-            found[name, job] = known._replace(outcome=outcome, ended_at=at)
+    for entry in log_entries(log_frame(log)):
+        key = entry.provider, entry.provider_job_id
+        known = found.setdefault(key, LoggedJob(*key, entry.at, None, None))
+        if entry.state != "running" and known.outcome is None:
+            found[key] = known._replace(outcome=entry.state, ended_at=entry.at)
     return list(found.values())
 
 
-def _time_of(entry: tuple[datetime | None, str, str, str]) -> Any:
-    return entry[0]
+def log_entries(frame: pd.DataFrame) -> list[LogEntry]:
+    """Return the lines of a log by time, then as logged; those without a readable time or a job's id are left out."""
+    names = (*COLUMNS, *_FURTHER)
+    columns = [frame[name] if name in frame.columns else [None] * len(frame) for name in names]
+    entries = (_entry(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
+    return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.at)
+
+
+def _entry(row: dict[str, Any]) -> LogEntry | None:
+    time, job = row["time"], _text(row["provider_job_id"])
+    at = read_time(time.to_pydatetime() if hasattr(time, "to_pydatetime") else time)
+    if at is None or not job:
+        return None
+    state = _ENDS.get(_text(row["event"]).lower(), "running")
+    return LogEntry(
+        at, _text(row["provider"]), job, state, _text(row["result_url"]) or None, _text(row["error"]) or None
+    )
 
 
 def _text(value: Any) -> str:

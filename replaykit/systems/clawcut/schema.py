@@ -75,12 +75,14 @@ def jobs(connection: sqlite3.Connection, where: str = "", bound: tuple[Any, ...]
         yield Job(id, word(kind), word(provider), word(status), bool(has), created, updated)
 
 
-def entries(connection: sqlite3.Connection, kinds: tuple[str, ...] = ()) -> list[Entry]:
-    """Return audit events by time, then as inserted; those without a readable time come where they were inserted."""
+def entries(connection: sqlite3.Connection, kinds: tuple[str, ...] = (), *, newest: int | None = None) -> list[Entry]:
+    """Return audit events by time, then as inserted; those without a readable time come where they were inserted.
+
+    With `newest` only so many, those inserted last.
+    """
     where = f"WHERE kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
-    rows = connection.execute(
-        f"SELECT id, kind, actor, created_at, metadata FROM audit_events {where} ORDER BY rowid", kinds
-    ).fetchall()
+    query = f"SELECT id, kind, actor, created_at, metadata FROM audit_events {where} ORDER BY rowid DESC LIMIT ?"
+    rows = connection.execute(query, (*kinds, -1 if newest is None else newest)).fetchall()[::-1]
     times, latest = [], datetime.min  # noqa: DTZ901 - before any other
     for row in rows:
         latest = read_time(row[3]) or latest

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from replaykit.display import brief
 from replaykit.errors import show_time
-from replaykit.systems.clawcut.audit import PASSED, AuditEvent, Past, past_checks, read_entry
+from replaykit.systems.clawcut.audit import CHECKED, PASSED, AuditEvent, Past, past_checks, read_entry
 from replaykit.systems.clawcut.clocks import moment
 from replaykit.systems.clawcut.database import reading
 from replaykit.systems.clawcut.outlook import CHECKED_LATER, COLUMNS, HEALS, PERSON, LiveJob, live_job
@@ -21,6 +21,7 @@ from replaykit.systems.clawcut.times import read_time
 
 if TYPE_CHECKING:
     import os
+    import sqlite3
 
     import pandas as pd
 
@@ -128,17 +129,25 @@ def summary(
     with reading(database) as connection:
         counts = connection.execute("SELECT status, count(*) FROM ai_jobs GROUP BY status ORDER BY status").fetchall()
         live = list(jobs(connection, _LIVE))
-        audit = entries(connection)
-        known = {str(id) for (id,) in connection.execute("SELECT id FROM ai_jobs")}
-    events = [_of_known_job(read_entry(entry), known) for entry in audit]
+        told = [read_entry(entry) for entry in entries(connection, newest=recent)]
+        checks = [read_entry(entry) for entry in entries(connection, (CHECKED,))]
+        passes = [read_entry(entry) for entry in entries(connection, (PASSED,), newest=1)]
+        known = _known(connection, told)
     return Summary(
         at,
         MappingProxyType(_counted(counts)),
-        live_jobs(live, events, at, policy),
-        tuple(reversed(events[len(events) - min(recent, len(events)) :])),
-        next((event for event in reversed(events) if event.kind == PASSED), None),
+        live_jobs(live, checks, at, policy),
+        tuple(_of_known_job(event, known) for event in reversed(told)),
+        passes[0] if passes else None,
         policy,
     )
+
+
+def _known(connection: sqlite3.Connection, events: list[AuditEvent]) -> set[str]:
+    """Return the texts of the job ids that events name and that are there."""
+    named = sorted({str(event.job_id) for event in events if event.job_id is not None})
+    query = f"SELECT CAST(id AS TEXT) FROM ai_jobs WHERE CAST(id AS TEXT) IN ({', '.join('?' * len(named))})"
+    return {str(id) for (id,) in connection.execute(query, named)}
 
 
 def _counted(rows: list[tuple[Any, int]]) -> dict[str, int]:
@@ -159,7 +168,7 @@ def live_jobs(rows: Iterable[Job], events: Iterable[AuditEvent], at: datetime, p
     Parameters
     ----------
     events
-        Audit events in order of time, for the checks there were.
+        The checks there were, in order of time.
     """
     live = [job for job in rows if job.status in LIVE]
     updated = {job.id: read_time(job.updated_at) for job in live}
