@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from clawcut_app import NOW, Told, audited, change, contents, event, job, make_app, row, rows
@@ -282,9 +284,68 @@ def test_each_provider_gets_its_own_jobs_and_a_missing_one_is_told(tmp_path: Pat
 
     batch = clawcut.check_batch(app, {"veo": veo, "runway": runway}, apply=True, now=NOW)
 
-    assert [check.outcome for check in batch.checks] == ["completed", "still_running", "indeterminate"]
+    assert [check.outcome for check in batch.checks] == ["completed", "still_running"]
     assert (veo.asked, runway.asked) == (["p1"], ["p2"])
-    assert batch.checks[2].asked_at is None
+    assert (batch.scanned_count, batch.unnamed) == (3, 1)
+    assert "1 other left out, whose provider nobody was named for" in batch.sentence
+
+
+def test_jobs_nobody_was_named_for_take_no_places(tmp_path: Path):
+    """And leave no trace of a check that was none: they would wait for nothing afterwards."""
+    app = make_app(tmp_path, [job(id, 90, provider="runway") for id in range(1, 4)] + [job(4, provider="Two Words")])
+    veo = Told(state="running")
+
+    none = clawcut.run_pass(app, {"veo": veo}, enabled=True, dry_run=False, limit=1, now=NOW)
+    change(app, "UPDATE ai_jobs SET provider = 'veo' WHERE id = 3")
+    batch = clawcut.check_batch(app, {"veo": veo, "Two Words": veo}, apply=True, limit=2, now=NOW)
+    ran = clawcut.run_pass(app, {"runway": Told()}, enabled=True, dry_run=False, limit=2, now=NOW)
+    change(app, "UPDATE ai_jobs SET status = 'failed' WHERE provider <> 'runway'")
+    left = clawcut.run_pass(app, {"veo": veo}, enabled=True, dry_run=False, now=NOW)
+
+    assert (none.eligible, none.unnamed, dict(none.results)) == (1, 3, {"indeterminate": 1})
+    assert (ids(batch), veo.asked) == ([3, 4], ["p3", "p4"])
+    assert (ran.unnamed, dict(ran.results)) == (0, {"completed": 2})
+    assert left.skip_reason == "no_candidates"
+    assert [said["job_id"] for said in audited(app, "reconcile_checked")] == [4, 3, 4, 1, 2]
+
+
+def test_a_pass_with_nobody_to_ask_says_so(tmp_path: Path):
+    """A name was mistyped in the settings."""
+    app = make_app(tmp_path, [job(1), job(2)])
+
+    ran = clawcut.run_pass(app, {"voe": Told()}, enabled=True, dry_run=False, now=NOW)
+
+    assert (ran.skip_reason, ran.unnamed, ran.eligible, ran.scanned) == ("nobody_named", 2, 0, 2)
+    assert "nobody was named" in ran.sentence
+    assert audited(app, "reconcile_checked") == []
+    assert clawcut.summary(app, now=NOW).last_pass.details["skip_reason"] == "nobody_named"
+
+
+def test_jobs_that_stay_unknown_to_the_provider_do_not_keep_the_others(tmp_path: Path):
+    """A batch of 25 would ask about the same 25 for ever."""
+    app = make_app(tmp_path, [job(id, 100 - id) for id in range(1, 6)])
+    told = {f"p{id}": Answer("not_found") for id in (1, 2)}
+
+    first = clawcut.check_batch(app, Told(told), apply=True, limit=2, now=NOW)
+    second = clawcut.check_batch(app, Told(told), apply=True, limit=2, now=NOW)
+    third = clawcut.check_batch(app, Told(told), apply=True, limit=3, now=NOW)
+
+    assert [ids(batch) for batch in (first, second, third)] == [[1, 2], [3, 4], [5, 1, 2]]
+
+
+def test_limit_and_age_gate_are_the_policys_unless_given(tmp_path: Path):
+    """A policy that was given and passed over would be worse than none."""
+    app = make_app(tmp_path, [job(id, 6) for id in range(1, 31)])
+    policy = clawcut.Policy(min_age=timedelta(minutes=5), limit=28)
+
+    batch = clawcut.check_batch(app, Told(), now=NOW, policy=policy)
+    ran = clawcut.run_pass(app, Told(), enabled=True, now=NOW, policy=policy)
+    given = clawcut.check_batch(app, Told(), now=NOW, policy=policy, limit=np.int64(3), min_age_minutes=np.float64(6))
+
+    assert (batch.count, batch.min_age_minutes) == (28, 5)
+    assert (len(ran.checks), ran.limit, ran.min_age_minutes) == (28, 28, 5)
+    assert (given.count, given.min_age_minutes) == (3, 6)
+    assert clawcut.check_batch(app, Told(), now=NOW).count == 0
 
 
 def test_progress_is_told_before_the_first_and_after_each(tmp_path: Path):
@@ -331,7 +392,11 @@ def test_its_table_has_a_row_for_each_check(tmp_path: Path):
         {"min_age_minutes": -1},
         {"min_age_minutes": float("nan")},
         {"min_age_minutes": "10"},
-        {"min_age_minutes": None},
+        {"jobs": 1},
+        {"jobs": "1"},
+        {"policy": "usual"},
+        {"policy": None},
+        {"seen": [1]},
     ],
 )
 def test_numbers_that_are_none_are_refused_before_anybody_is_asked(tmp_path: Path, wrong: dict[str, Any]):

@@ -147,6 +147,30 @@ def test_the_pause_doubles_with_every_check_that_ended_nothing(tmp_path: Path):
     assert [said["attempt"] for said in audited(app, "reconcile_checked")] == [1, 2, 3, 4, 5]
 
 
+def test_an_outage_of_the_provider_makes_no_pause_longer(tmp_path: Path):
+    """When it is back, a stranded job is found within ten minutes."""
+    app, asked_at = make_app(tmp_path, [job(1)]), []
+
+    for minute in range(0, 75, 5):
+        answer = Answer("running") if minute in (0, 10) else clawcut.ProviderError("unreachable")
+        provider = Told({"p1": answer})
+        clawcut.run_pass(app, provider, enabled=True, dry_run=False, now=NOW + timedelta(minutes=minute))
+        asked_at += [minute] * len(provider.asked)
+
+    assert asked_at == [0, 10, 30, 40, 50, 60, 70]
+    assert [said["attempt"] for said in audited(app, "reconcile_checked")] == [1, 2, 3, 3, 3, 3, 3]
+
+
+def test_a_gate_that_lets_fresh_jobs_through_is_told(tmp_path: Path):
+    """Asking about a job that the app has just heard of is a violation in a replay."""
+    app = make_app(tmp_path, [job(1)])
+
+    low, usual = (clawcut.run_pass(app, Told(), enabled=True, min_age_minutes=minutes, now=NOW) for minutes in (0, 5))
+
+    assert "fresh jobs too, from 0 min on" in low.sentence
+    assert "fresh" not in usual.sentence
+
+
 def test_a_dry_run_does_not_make_the_next_pass_wait(tmp_path: Path):
     """Looking is not checking."""
     app = make_app(tmp_path, [job(1)])

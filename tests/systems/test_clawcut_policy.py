@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import replaykit as rk
 from replaykit.systems import clawcut
-from replaykit.systems.clawcut.policy import age_text, backoff, is_candidate, next_due
+from replaykit.systems.clawcut.policy import UNANSWERED, age_text, backoff, is_candidate, next_due
 from replaykit.systems.clawcut.times import read_time, written_like
 
 NOW = datetime(2026, 5, 12, 10, 36)
@@ -107,7 +107,7 @@ def test_a_bucket_begins_at_its_threshold(minutes, bucket, eligible):
 
 @pytest.mark.parametrize(
     ("updated", "reason"),
-    [(None, "missing"), ("", "missing"), ("soon", "can't be read"), (NOW + timedelta(seconds=1), "lies ahead")],
+    [(None, "missing"), ("", "missing"), ("soon", "can't be read"), (NOW + timedelta(seconds=6), "lies ahead")],
 )
 def test_a_job_of_unknown_age_is_never_eligible_and_says_why(updated, reason):
     """Nothing is asked about what might have been updated this second."""
@@ -133,8 +133,27 @@ def test_the_pause_after_checks_without_an_end_doubles_up_to_the_longest():
     pauses = [backoff(attempts, POLICY) / timedelta(minutes=1) for attempts in (0, 1, 2, 3, 6, 7, 10**9)]
 
     assert pauses == [0, 10, 20, 40, 320, 360, 360]
-    assert next_due(0, NOW, POLICY) is None
+    assert next_due(0, None, POLICY) is None
     assert next_due(3, NOW, POLICY) == NOW + timedelta(minutes=40)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 5])
+def test_a_job_of_a_moment_ahead_is_one_of_now(seconds):
+    """The app's clock and this one differ a little, or the app wrote after the clock was read."""
+    hints = clawcut.hints(NOW + timedelta(seconds=seconds), NOW, POLICY)
+
+    assert (hints.bucket, hints.age, hints.eligible) == ("fresh", timedelta(0), False)
+    assert not clawcut.hints(NOW + timedelta(seconds=1), NOW, POLICY.with_(min_age=timedelta(0))).eligible
+
+
+def test_a_check_without_an_answer_is_followed_by_one_plain_pause():
+    """After an outage of six hours nobody wants to wait for as long again."""
+    for outcome in UNANSWERED:
+        assert next_due(6, NOW, POLICY, outcome) == NOW + timedelta(minutes=10)
+    hints = clawcut.hints(NOW - timedelta(hours=1), NOW, POLICY, last_checked_at=NOW, last_outcome="provider_error")
+
+    assert (hints.eligible, hints.attempts, hints.eligible_at) == (False, 0, NOW + timedelta(minutes=10))
+    assert "no answer" in hints.advice
 
 
 @given(st.integers(0, 200), st.integers(0, 12), st.integers(0, 300), st.integers(0, 120), st.integers(0, 1000))
@@ -151,7 +170,20 @@ def test_a_job_is_eligible_exactly_from_the_time_that_is_told_on(age, attempts, 
     assert hints.eligible_at == told
 
 
-@pytest.mark.parametrize("wrong", [{"stale_after": timedelta(minutes=1)}, {"min_age": timedelta(-1)}, {"limit": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"stale_after": timedelta(minutes=1)},
+        {"min_age": timedelta(-1)},
+        {"min_age": 10},
+        {"backoff": None},
+        {"limit": -1},
+        {"limit": "25"},
+        {"limit": True},
+        {"kinds": "video"},
+        {"kinds": (1,)},
+    ],
+)
 def test_thresholds_that_contradict_each_other_are_refused(wrong):
     """A bucket that can't be reached would hide jobs."""
     with pytest.raises(rk.ReconcilerError, match=r"Policy: .*expected"):

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from replaykit.systems.clawcut.policy import LIVE, TERMINAL
+from replaykit.systems.clawcut.policy import LIVE, TERMINAL, UNANSWERED
 from replaykit.systems.clawcut.times import read_time
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ OUTCOMES = (
     "terminal",
 )
 """What a check can end with."""
-_SAID = frozenset([*OUTCOMES, *LIVE, *TERMINAL, "no_candidates", "none_old_enough", "all_waiting", "another_pass"])
+_SKIPPED = ("no_candidates", "none_old_enough", "all_waiting", "another_pass", "nobody_named")
+_SAID = frozenset([*OUTCOMES, *LIVE, *TERMINAL, *_SKIPPED])
 """Words that may be shown where metadata holds them; any other text is the app's own."""
 
 
@@ -108,6 +109,7 @@ class Past:
     """Earlier checks of a job since it last changed that settled nothing."""
 
     attempts: int
+    """Those of them that got an answer."""
     last_checked_at: datetime
     last_outcome: str
 
@@ -174,5 +176,6 @@ def past_checks(events: Iterable[AuditEvent], updated: Mapping[Any, datetime | N
         since = updated.get(id)
         if id is not None and (since is None or event.at >= since):
             before = found[id].attempts if id in found else 0
-            found[id] = Past(before + 1, event.at, str(event.details.get("outcome", "unknown")))
+            outcome = str(event.details.get("outcome", "unknown"))
+            found[id] = Past(before + (outcome not in UNANSWERED), event.at, outcome)
     return found

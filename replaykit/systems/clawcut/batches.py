@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from replaykit.display import brief, count
@@ -16,14 +17,23 @@ from replaykit.systems.clawcut.checking import Order, Told, check_one, not_writt
 from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
 from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.policy import Policy
-from replaykit.systems.clawcut.provider import check_providers
+from replaykit.systems.clawcut.provider import asker, check_providers
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from replaykit.systems.clawcut.provider import Providers
 
-__all__ = ["Batch", "age_gate", "check_all", "check_batch", "check_limit"]
+__all__ = [
+    "Batch",
+    "age_gate",
+    "check_all",
+    "check_batch",
+    "check_limit",
+    "is_named",
+    "minutes_of",
+    "told_unnamed",
+]
 
 _USUAL = Policy()
 Progress = Callable[[int, int], object]
@@ -37,9 +47,11 @@ class Batch:
     """Jobs that could be asked about: of such a kind, not terminal, with a provider id; however old."""
     min_age_minutes: float
     checks: tuple[Check, ...]
-    """Oldest update first."""
+    """Oldest update first; those that the provider did not know when last asked come behind the others."""
     apply: bool
     """Whether answers were written."""
+    unnamed: int = 0
+    """Further jobs that were old enough, and whose provider nobody was named for."""
 
     @property
     def count(self) -> int:
@@ -61,7 +73,7 @@ class Batch:
         """The batch in one line."""
         dry = "" if self.apply else "; dry run, nothing was written"
         scanned = count(self.scanned_count, "candidate")
-        return f"{self.count:,} of {scanned} checked: {told_outcomes(self.results)}{dry}"
+        return f"{self.count:,} of {scanned} checked: {told_outcomes(self.results)}{told_unnamed(self.unnamed)}{dry}"
 
     def __repr__(self) -> str:
         return brief("Batch", self.sentence)
@@ -74,8 +86,8 @@ def check_batch(
     database: str | os.PathLike[str],
     provider: Providers,
     *,
-    limit: int = 25,
-    min_age_minutes: float = 10,
+    limit: int | None = None,
+    min_age_minutes: float | None = None,
     apply: bool = False,
     now: datetime | str | None = None,
     actor: str = "operator",
@@ -91,14 +103,19 @@ def check_batch(
     A batch does not wait for the backoff of earlier checks: an operator asks on purpose. Jobs whose age is not known
     are not in it; `check` them one by one.
 
+    Jobs that the provider did not know when it was last asked come last, and those whose provider nobody was named for
+    are left out: neither may take the places of others.
+
     Parameters
     ----------
     provider, apply, now, actor
         As for `replaykit.systems.clawcut.check`.
     limit
-        How many jobs to ask about at most.
+        How many jobs to ask about at most; None is the policy's, 25 by default.
     min_age_minutes
-        Only jobs that were last updated so long ago.
+        Only jobs that were last updated so long ago; None is the policy's ``min_age``, 10 by default.
+    policy
+        Which kinds of jobs can be asked about, and the defaults of `limit` and `min_age_minutes`.
     jobs
         Only jobs with one of these ids, however many others there are; None is any, or those in `seen`.
     seen
@@ -116,13 +133,30 @@ def check_batch(
     """
     order = Order(apply, now, actor, policy, keep_going=True, told=seen)
     check_providers(provider)
-    gate, most = age_gate(min_age_minutes), check_limit(limit)
+    gate, most = age_gate(min_age_minutes, policy), check_limit(limit, policy)
+    chosen = _ids(seen if jobs is None else jobs)
     found = read(database, lambda connection: find_candidates(connection, order.time(), policy))
-    chosen = seen if jobs is None else jobs
     wanted = found if chosen is None else [one for one in found if one.job.id in chosen]
     old = [one for one in wanted if one.hints.age is not None and one.hints.age >= gate]
-    checks = check_all(database, old[:most], provider, order, progress)
-    return Batch(len(found), min_age_minutes, tuple(checks), apply)
+    named = sorted((one for one in old if is_named(one, provider)), key=lambda one: one.last_outcome == "not_found")
+    checks = check_all(database, named[:most], provider, order, progress)
+    return Batch(len(found), minutes_of(gate), tuple(checks), apply, len(old) - len(named))
+
+
+def _ids(jobs: object) -> Collection[Any] | None:
+    if jobs is None or (isinstance(jobs, Collection) and not isinstance(jobs, (str, bytes))):
+        return jobs
+    raise OperationError("jobs: expected a list of ids of jobs.")
+
+
+def is_named(one: Candidate, provider: Providers) -> bool:
+    """Return whether somebody was named to be asked about a job; where its provider is not shown, its turn tells."""
+    return one.job.provider.startswith("(") or asker(provider, one.job.provider) is not None
+
+
+def told_unnamed(number: int) -> str:
+    """Return how many jobs nobody was named for, as the end of a sentence; nothing if there is none."""
+    return f"; {count(number, 'other')} left out, whose provider nobody was named for" if number else ""
 
 
 def check_all(
@@ -151,17 +185,28 @@ def check_all(
             return
 
 
-def age_gate(min_age_minutes: object) -> timedelta:
-    """Return the least age; raise OperationError if it is none."""
-    if isinstance(min_age_minutes, bool) or not isinstance(min_age_minutes, (int, float)):
+def age_gate(min_age_minutes: object, policy: Policy) -> timedelta:
+    """Return the least age, None being the policy's; raise OperationError if it is none."""
+    if min_age_minutes is None:
+        return policy.min_age
+    if isinstance(min_age_minutes, bool) or not isinstance(min_age_minutes, Real):
         raise OperationError("min_age_minutes: expected a number of minutes, such as 10.")
-    if not math.isfinite(min_age_minutes) or not 0 <= min_age_minutes <= 1e9:
+    minutes = float(min_age_minutes)
+    if not math.isfinite(minutes) or not 0 <= minutes <= 1e9:
         raise OperationError("min_age_minutes: expected minutes from 0 on, such as 10.")
-    return timedelta(minutes=min_age_minutes)
+    return timedelta(minutes=minutes)
 
 
-def check_limit(limit: object) -> int:
-    """Return how many jobs to ask about; raise OperationError if it is no such number."""
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+def minutes_of(gate: timedelta) -> float:
+    """Return a least age in minutes, a whole number where it is one."""
+    minutes = gate / timedelta(minutes=1)
+    return int(minutes) if minutes.is_integer() else minutes
+
+
+def check_limit(limit: object, policy: Policy = _USUAL) -> int:
+    """Return how many jobs to ask about, None being the policy's; raise OperationError if it is no such number."""
+    if limit is None:
+        return policy.limit
+    if isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 0:
         raise OperationError("limit: expected a whole number from 0 on, such as 25.")
-    return limit
+    return int(limit)

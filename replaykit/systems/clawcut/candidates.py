@@ -25,6 +25,8 @@ class Candidate:
     hints: Hints
     newest_event: int
     """The rowid of the newest audit event at that moment; what is checked later comes after it."""
+    last_outcome: str | None = None
+    """What the last check since the job changed came to; None if there was none."""
 
 
 def find_candidates(connection: sqlite3.Connection, now: datetime, policy: Policy) -> list[Candidate]:
@@ -46,7 +48,7 @@ def find_job(connection: sqlite3.Connection, job_id: Any, now: datetime, policy:
 def _seen(connection: sqlite3.Connection, found: list[Job], now: datetime, policy: Policy) -> list[Candidate]:
     newest = newest_event(connection)
     past = _past(connection, found)
-    return [Candidate(job, _hints(job, past.get(job.id), now, policy), newest) for job in found]
+    return [_candidate(job, past.get(job.id), newest, now, policy) for job in found]
 
 
 def _past(connection: sqlite3.Connection, found: list[Job]) -> dict[Any, Past]:
@@ -54,9 +56,12 @@ def _past(connection: sqlite3.Connection, found: list[Job]) -> dict[Any, Past]:
     return past_checks(checks, {job.id: read_time(job.updated_at) for job in found})
 
 
-def _hints(job: Job, past: Past | None, now: datetime, policy: Policy) -> Hints:
-    attempts, last = (past.attempts, past.last_checked_at) if past is not None else (0, None)
-    return hints(job.updated_at, now, policy, attempts=attempts, last_checked_at=last)
+def _candidate(job: Job, past: Past | None, newest: int, now: datetime, policy: Policy) -> Candidate:
+    attempts, last, outcome = (
+        (0, None, None) if past is None else (past.attempts, past.last_checked_at, past.last_outcome)
+    )
+    hint = hints(job.updated_at, now, policy, attempts=attempts, last_checked_at=last, last_outcome=outcome)
+    return Candidate(job, hint, newest, outcome)
 
 
 def newest_event(connection: sqlite3.Connection) -> int:

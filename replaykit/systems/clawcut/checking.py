@@ -47,6 +47,9 @@ class Order:
 
     def __post_init__(self) -> None:
         check_switch("apply", self.apply)
+        policy: object = self.policy
+        if not isinstance(policy, Policy):
+            raise OperationError("policy: expected a clawcut.Policy.")
         told: object = self.told
         if told is not None and not (isinstance(told, Mapping) and all(_is_told(one) for one in told.values())):
             raise OperationError("seen: expected a mapping from job ids to (provider, status, updated_at).")
@@ -84,6 +87,8 @@ def check(
         The time that ages are told by and that is written: UTC, ISO text or a datetime. None is the machine's.
     actor
         Who asks, for the audit event.
+    policy
+        By which the job's age and earlier checks are told; it keeps nobody from asking.
     seen
         What was told of the job before it was confirmed: job id to provider, status and updated_at, as in
         ``summary(...).jobs``. Nobody is asked if it is otherwise now, or not there (``changed_meanwhile``).
@@ -102,6 +107,8 @@ def check(
     LoadError
         The database is not the app's.
     """
+    if isinstance(job_id, bool):
+        raise OperationError("job_id: expected the id of a job, not True or False.")
     order = Order(apply, now, actor, policy, told=seen)
     check_providers(provider)
     found = read(database, lambda connection: find_job(connection, job_id, order.time(), policy))

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from replaykit.display import brief, count
 from replaykit.errors import OperationError, show_time
 from replaykit.systems.clawcut.audit import PASSED
-from replaykit.systems.clawcut.batches import age_gate, check_all, check_limit
+from replaykit.systems.clawcut.batches import age_gate, check_all, check_limit, is_named, minutes_of, told_unnamed
 from replaykit.systems.clawcut.candidates import Candidate, find_candidates
 from replaykit.systems.clawcut.checking import Order, check_switch
 from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
 from replaykit.systems.clawcut.claims import claimed
-from replaykit.systems.clawcut.clocks import moment
 from replaykit.systems.clawcut.database import read, writing
 from replaykit.systems.clawcut.policy import Policy
 from replaykit.systems.clawcut.provider import check_providers
@@ -36,6 +35,7 @@ _SKIPPED = {
     "no_candidates": "there is no job to ask about",
     "none_old_enough": "no job is old enough",
     "all_waiting": "every job that is old enough waits for the pause after its last check",
+    "nobody_named": "nobody was named for the providers of the jobs that may be asked about",
     "another_pass": "another pass is at work on this machine",
 }
 
@@ -54,12 +54,17 @@ class Pass:
     scanned: int = 0
     """Jobs that could be asked about, however old."""
     eligible: int = 0
-    """Those of them that were old enough and had no pause to keep; at most ``limit`` of them were asked about."""
+    """Those of them that were old enough, had no pause to keep, and whose provider somebody was named for; at most
+    ``limit`` of them were asked about."""
     skip_reason: str | None = None
-    """Why nobody was asked: ``disabled``, ``no_candidates``, ``none_old_enough``, ``all_waiting`` or ``another_pass``;
-    None if somebody was, or the limit is 0."""
+    """Why nobody was asked: ``disabled``, ``no_candidates``, ``none_old_enough``, ``all_waiting``, ``nobody_named`` or
+    ``another_pass``; None if somebody was, or the limit is 0."""
     checks: tuple[Check, ...] = ()
     """Oldest update first."""
+    unnamed: int = 0
+    """Further jobs that might have been asked about, and whose provider nobody was named for."""
+    spares_fresh: bool = True
+    """Whether ``min_age_minutes`` kept it from jobs that the policy calls fresh."""
 
     @property
     def reconciled(self) -> int:
@@ -82,8 +87,10 @@ class Pass:
         if self.skip_reason is not None:
             return f"nobody was asked: {_SKIPPED[self.skip_reason]}"
         dry = "; dry run, no job was written" if self.dry_run else ""
+        fresh = "" if self.spares_fresh else f"; fresh jobs too, from {self.min_age_minutes:g} min on"
         scanned = f"{self.eligible:,} of {count(self.scanned, 'candidate')} eligible"
-        return f"{scanned}, {len(self.checks):,} checked: {told_outcomes(self.results)}{dry}"
+        left = told_unnamed(self.unnamed)
+        return f"{scanned}, {len(self.checks):,} checked: {told_outcomes(self.results)}{left}{fresh}{dry}"
 
     def __repr__(self) -> str:
         return brief("Pass", f"{show_time(self.ran_at)}, {self.sentence}")
@@ -113,8 +120,8 @@ def run_pass(
     *,
     enabled: bool = False,
     dry_run: bool = True,
-    limit: int = 25,
-    min_age_minutes: float = 10,
+    limit: int | None = None,
+    min_age_minutes: float | None = None,
     now: datetime | str | None = None,
     policy: Policy = _USUAL,
 ) -> Pass:
@@ -127,10 +134,14 @@ def run_pass(
     dry_run
         Ask, and write nothing but the audit event of the pass itself.
     limit
-        How many jobs to ask about at most.
+        How many jobs to ask about at most; None is the policy's, 25 by default.
     min_age_minutes
-        Only jobs that were last updated so long ago; takes the place of the policy's ``min_age``. A job that was
-        checked without an end also waits for the policy's backoff.
+        Only jobs that were last updated so long ago; None is the policy's ``min_age``, 10 by default. Below the
+        policy's ``fresh_for`` the pass says so. A job that was checked without an end also waits for the policy's
+        backoff.
+    policy
+        Which kinds of jobs can be asked about, how long to wait between checks, and the defaults of `limit` and
+        `min_age_minutes`.
 
     Returns
     -------
@@ -148,13 +159,21 @@ def run_pass(
     """
     check_switch("enabled", enabled)
     check_switch("dry_run", dry_run)
-    gate, most = age_gate(min_age_minutes), check_limit(limit)
-    ran_at = moment(now)
-    plan = Pass(ran_at, enabled, dry_run, most, min_age_minutes, skip_reason="disabled")
+    order = Order(not dry_run, now, "pass", policy, automatic=True, keep_going=True)
+    gate, most = age_gate(min_age_minutes, policy), check_limit(limit, policy)
+    plan = Pass(
+        order.time(),
+        enabled,
+        dry_run,
+        most,
+        minutes_of(gate),
+        skip_reason="disabled",
+        spares_fresh=gate >= policy.fresh_for,
+    )
     if not enabled:
         return plan
     check_providers(provider)
-    order = Order(not dry_run, now, "pass", policy.with_(min_age=gate), automatic=True, keep_going=True)
+    order = replace(order, policy=policy.with_(min_age=gate))
     with claimed(database, "pass") as alone:
         done = _run(database, provider, order, plan) if alone else replace(plan, skip_reason="another_pass")
     try:
@@ -168,15 +187,16 @@ def run_pass(
 
 def _run(database: str | os.PathLike[str], provider: Providers, order: Order, plan: Pass) -> Pass:
     found = read(database, lambda connection: find_candidates(connection, order.time(), order.policy))
-    eligible = [one for one in found if one.hints.eligible]
+    ready = [one for one in found if one.hints.eligible]
+    eligible = [one for one in ready if is_named(one, provider)]
     checks = tuple(check_all(database, eligible[: plan.limit], provider, order))
-    skipped = _skip_reason(found, eligible, order.policy)
-    return replace(plan, scanned=len(found), eligible=len(eligible), skip_reason=skipped, checks=checks)
+    done = replace(plan, scanned=len(found), eligible=len(eligible), checks=checks, unnamed=len(ready) - len(eligible))
+    return replace(done, skip_reason=None if eligible else _skip_reason(found, ready, order.policy))
 
 
-def _skip_reason(found: list[Candidate], eligible: list[Candidate], policy: Policy) -> str | None:
-    if eligible:
-        return None
+def _skip_reason(found: list[Candidate], ready: list[Candidate], policy: Policy) -> str:
+    if ready:
+        return "nobody_named"
     if not found:
         return "no_candidates"
     old = any(one.hints.age is not None and one.hints.age >= policy.min_age for one in found)
