@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from replaykit.systems.clawcut.provider import Answer, ProviderError
@@ -20,9 +20,11 @@ _WORDS = {
     "not_found": "not_found",
 }
 _STATES = {word: state for state, words in _WORDS.items() for word in words.split()}
-
-
+_OF_ENVELOPES = frozenset(["success", "successful", "error", "errored", "fail", "not_found"])
+"""Words that also say how a request went, and then nothing of the job."""
 _STATE_NAMES = ("status", "state")
+_URL_NAMES = ("result_url", "output_url", "url")
+_INSIDE = ("result", "output", "data", "job")
 
 
 def read_json(body: bytes) -> Any:
@@ -49,35 +51,45 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_answer(told: Mapping[str, Any], provider_job_id: str) -> Answer:
     """Return what ``status`` (or ``state``), ``result_url`` (or ``output_url``, ``url``) and ``error`` say of a job.
 
-    An envelope around an answer, or around an error, has a status of its own, which is not the job's. So an object
-    ends a job only if it holds the job's id as one of its values, or where it is completed a URL of its result.
+    An envelope around an answer, or around an error, has a status of its own, which is not the job's. So words that
+    envelopes use too ("success", "error", ...) end a job only in an object that holds the job's id as one of its
+    values, or where it is completed a URL of its result.
 
     Raises
     ------
     ProviderError
-        There is no state, none that is known, two that disagree, or one further inside; or it ends a job and does not
-        show that it is about this one. A guess could end a job that is still running.
+        There is no state, none that is known, or two that disagree, also further inside; or it is a word of envelopes
+        without a sign that it is about this job. A guess could end a job that is still running.
     """
-    found = {_state(told[name]) for name in _STATE_NAMES if told.get(name) is not None}
+    words = {_plain(told[name]) for name in _STATE_NAMES if told.get(name) is not None}
+    found = {_STATES.get(word) for word in words}
     state = found.pop() if len(found) == 1 else None
-    if state is None or any(_has_state(value) for value in told.values()):
+    if state is None or (state != "running" and not set(_states_inside(told)) <= {state}):
         raise ProviderError("unreadable")
-    url = next((told[name] for name in ("result_url", "output_url", "url") if isinstance(told.get(name), str)), None)
-    if state != "running" and not _names(told, provider_job_id) and not (state == "completed" and url):
+    url = _url(told)
+    if words <= _OF_ENVELOPES and not _names(told, provider_job_id) and not (state == "completed" and url):
         raise ProviderError("unreadable")
     return Answer(state, url, _error(told), dict(told))
 
 
-def _state(status: object) -> str | None:
-    plain = status.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(status, str) else ""
-    return _STATES.get(plain)
+def _plain(status: object) -> str:
+    return status.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(status, str) else ""
 
 
-def _has_state(value: object) -> bool:
-    """Return whether an object has a state, or one inside of it, however deep."""
+def _states_inside(value: object, *, inside: bool = False) -> Iterator[str | None]:
+    """Yield what the objects inside of an object, however deep, say of a state; None for a word that is not known."""
     if isinstance(value, Mapping):
-        return any(name in value for name in _STATE_NAMES) or any(_has_state(one) for one in value.values())
-    return isinstance(value, list) and any(_has_state(one) for one in value)
+        yield from (_STATES.get(_plain(value[name])) for name in _STATE_NAMES if inside and name in value)
+    if isinstance(value, (Mapping, list)):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _states_inside(one, inside=True)
+
+
+def _url(told: Mapping[str, Any]) -> str | None:
+    """Return the URL of a result, which may stand in an object of its own."""
+    objects = [told, *(told[name] for name in _INSIDE if isinstance(told.get(name), Mapping))]
+    found = (one[name] for one in objects for name in _URL_NAMES if isinstance(one.get(name), str))
+    return next(found, None)
 
 
 def _names(told: Mapping[str, Any], provider_job_id: str) -> bool:

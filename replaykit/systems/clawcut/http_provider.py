@@ -117,7 +117,7 @@ class HTTPProvider:
     def _answer(self, status: int, body: bytes, provider_job_id: str) -> Answer:
         try:
             if status in _GONE:
-                return _gone(body)
+                return Answer("not_found")
             told = read_json(body)
             if not isinstance(told, dict):
                 raise ProviderError("unreadable")
@@ -185,13 +185,6 @@ class HTTPProvider:
             in_time(response)  # else it was we who hung up
             raise ProviderError("unreachable") from None
         return b"".join(parts)
-
-
-def _gone(body: bytes) -> Answer:
-    """Return that a job is not known, if it is the provider that says so, not a server that does not know the path."""
-    if body.strip():
-        read_json(body)
-    return Answer("not_found")
 
 
 def _failure(status: int, wait: float | None) -> ProviderError | None:
