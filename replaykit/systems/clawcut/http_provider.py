@@ -47,12 +47,11 @@ class HTTPProvider:
         the error then says how long it wants.
     read
         Makes an `Answer` of the JSON object that came; None reads ``status``, ``result_url`` and ``error`` with their
-        common synonyms, where the object holds the job's id or the URL of its result, and no state further inside.
+        common synonyms, where no other state stands further inside; see `read_answer`.
 
     Notes
     -----
-    404 and 410 mean that the provider does not know the job, if their body is JSON or empty. A page of another kind
-    comes from a server that does not know the path, and is no answer.
+    404 and 410 mean that the provider does not know the job.
 
     Raises
     ------
