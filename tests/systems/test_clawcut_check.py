@@ -252,6 +252,61 @@ def test_ids_of_events_are_made_as_their_column_asks(tmp_path: Path):
     assert rows(numbers, "audit_events")[-1]["created_at"] == "2026-05-12 12:00:00"
 
 
+@pytest.mark.parametrize("key", ["INTEGER", "TEXT"])
+def test_audit_events_without_rowids_are_read_and_written_too(tmp_path: Path, key: str):
+    """Such a table has no order of its own: time and id tell it."""
+    app = make_app(tmp_path, [job(1, 60), job(2, 50), job(3, 40)])
+    change(app, "DROP TABLE audit_events")
+    change(
+        app,
+        f"CREATE TABLE audit_events (id {key} PRIMARY KEY, kind, actor, created_at, metadata) WITHOUT ROWID",
+    )
+
+    first = clawcut.check_batch(app, Told(state="running"), apply=True, now=NOW, limit=2)
+    again = clawcut.check_batch(app, Told(state="running"), apply=True, now=NOW + timedelta(minutes=1))
+    ran = clawcut.run_pass(app, Told(), enabled=True, dry_run=False, now=NOW + timedelta(minutes=12))
+    last = clawcut.check(app, 2, Told(), apply=True, now=NOW + timedelta(minutes=13))
+
+    assert [dict(batch.results) for batch in (first, again)] == [{"still_running": 2}, {"still_running": 3}]
+    assert (ran.eligible, [check.job_id for check in ran.checks], last.applied) == (1, [3], True)
+    with closing(sqlite3.connect(app)) as read:
+        ids = [id for (id,) in read.execute("SELECT id FROM audit_events")]
+    assert len(set(ids)) == 8
+    assert all(isinstance(id, int if key == "INTEGER" else str) for id in ids)
+    assert clawcut.summary(app, now=NOW + timedelta(minutes=14)).recent[0].job_id == 2
+
+
+@pytest.mark.parametrize("key", ["", " WITHOUT ROWID"])
+def test_a_job_somebody_checked_since_is_not_asked_about_again(tmp_path: Path, key: str):
+    """With rowids and without."""
+    app = make_app(tmp_path, [job(1, 60), job(2, 50)])
+    change(app, "DROP TABLE audit_events")
+    change(app, f"CREATE TABLE audit_events (id TEXT PRIMARY KEY, kind, actor, created_at, metadata){key}")
+    clawcut.check(app, 2, Told(state="running"), apply=True, now=NOW)
+    asked: list[str] = []
+
+    def provider(id: str) -> Answer:
+        asked.append(id)
+        if id == "p1":
+            clawcut.check(app, 2, Told(state="running"), apply=True, now=NOW)
+        return Answer("running")
+
+    batch = clawcut.check_batch(app, provider, apply=True, now=NOW)
+
+    assert ([check.outcome for check in batch.checks], asked) == (["still_running", "changed_meanwhile"], ["p1"])
+
+
+@pytest.mark.parametrize("job_id", [True, False])
+def test_a_switch_is_no_job(tmp_path: Path, job_id: bool):
+    """SQLite takes True for 1: somebody left out the id before ``apply``."""
+    app, provider = make_app(tmp_path, [job(1)]), Told()
+
+    with pytest.raises(rk.OperationError, match="job_id"):
+        clawcut.check(app, job_id, provider, now=NOW)
+
+    assert provider.asked == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [

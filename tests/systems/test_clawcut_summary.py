@@ -5,15 +5,19 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clawcut_app import NOW, event, job, make_app
 
 import replaykit as rk
 from replaykit.systems import clawcut
+from replaykit.systems.clawcut import database as opening
 
+summarizing = import_module("replaykit.systems.clawcut.summary")  # the package's name for it is the function
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "clawcut-restart"
 
 
@@ -76,7 +80,7 @@ def test_a_row_that_says_nothing_sensible_is_shown_and_hides_no_other(tmp_path):
     buckets = {one.job_id: one.hints.bucket for one in found.jobs}
     assert buckets == {1: "stale", 2: "unknown", 3: "unknown", 4: "unknown", 5: "stale"}
     assert {one.job_id for one in found.jobs if one.outlook == "needs a person"} == {2, 3, 4, 5}
-    assert found.counts == {"(no plain word)": 1, "processing": 5}
+    assert found.counts == {"(unknown status)": 1, "processing": 5}
     assert found.recent[0].metadata_unreadable or found.recent[1].metadata_unreadable
     assert "<img" not in found._repr_html_()
     assert "metadata_unreadable" in found._repr_html_()
@@ -170,3 +174,40 @@ def test_a_summary_can_be_kept_and_not_changed(midnight):
     with pytest.raises(TypeError):
         midnight.counts["failed"] = 0
     assert midnight == clawcut.summary(SAMPLE / "app.sqlite", now="2026-05-13T00:00:00Z")
+
+
+def test_a_job_written_while_the_summary_begins_is_not_ahead_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The clock is read once the database stands still for it, not before."""
+    app = make_app(tmp_path, [job(1)])
+    check_app, clock = opening.check_app, [datetime(2026, 5, 12, 12)]
+
+    def late(connection: sqlite3.Connection) -> None:
+        clock[0] = datetime(2026, 5, 12, 13)  # the lock was waited for
+        check_app(connection)
+
+    monkeypatch.setattr(opening, "check_app", late)
+    monkeypatch.setattr(summarizing, "moment", lambda _now: clock[0])
+
+    assert clawcut.summary(app).at == datetime(2026, 5, 12, 13)
+
+
+def test_words_that_look_like_keys_are_not_shown(tmp_path: Path):
+    """Somebody's script wrote into the wrong column."""
+    app = make_app(
+        tmp_path,
+        [job(1, kind="sk-live-SECRET123"), job(2, status="ghp_SECRET"), job(3, provider="AKIASECRETKEY")],
+        [event("sk-live-SECRETkind", 3)],
+    )
+
+    found = clawcut.summary(app, now=NOW)
+    shown = repr(found) + found._repr_html_() + repr(found.jobs) + repr(found.recent) + repr(dict(found.counts))
+
+    assert "SECRET" not in shown
+    assert dict(found.counts) == {"(unknown status)": 1, "processing": 2}
+
+
+@pytest.mark.parametrize("wrong", [{"recent": "x"}, {"recent": -1}, {"recent": True}, {"policy": "x"}])
+def test_arguments_that_can_not_be_meant_are_refused(tmp_path: Path, wrong: dict[str, Any]):
+    """In a sentence, not in a traceback of somebody else's code."""
+    with pytest.raises(rk.OperationError, match=next(iter(wrong))):
+        clawcut.summary(make_app(tmp_path), now=NOW, **wrong)

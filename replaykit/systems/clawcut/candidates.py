@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from replaykit.systems.clawcut.audit import CHECKED, Past, job_of, metadata_of, past_checks, read_entry
 from replaykit.systems.clawcut.policy import LIVE, Hints, Policy, hints, is_candidate
-from replaykit.systems.clawcut.schema import Job, entries, jobs
+from replaykit.systems.clawcut.schema import Job, entries, has_rowid, jobs
 from replaykit.systems.clawcut.times import read_time
 
 __all__ = ["Candidate", "checked_since", "find_candidates", "find_job", "newest_event"]
@@ -24,7 +25,8 @@ class Candidate:
     job: Job
     hints: Hints
     newest_event: int
-    """The rowid of the newest audit event at that moment; what is checked later comes after it."""
+    """The rowid of the newest audit event at that moment, after which what is checked later comes; where there are no
+    rowids, how many checks of this job there were."""
     last_outcome: str | None = None
     """What the last check since the job changed came to; None if there was none."""
 
@@ -46,14 +48,13 @@ def find_job(connection: sqlite3.Connection, job_id: Any, now: datetime, policy:
 
 
 def _seen(connection: sqlite3.Connection, found: list[Job], now: datetime, policy: Policy) -> list[Candidate]:
-    newest = newest_event(connection)
-    past = _past(connection, found)
-    return [_candidate(job, past.get(job.id), newest, now, policy) for job in found]
-
-
-def _past(connection: sqlite3.Connection, found: list[Job]) -> dict[Any, Past]:
-    checks = (read_entry(entry) for entry in entries(connection, (CHECKED,)))
-    return past_checks(checks, {job.id: read_time(job.updated_at) for job in found})
+    checks = [read_entry(entry) for entry in entries(connection, (CHECKED,))]
+    past = past_checks(checks, {job.id: read_time(job.updated_at) for job in found})
+    if has_rowid(connection):
+        newest = newest_event(connection)
+        return [_candidate(job, past.get(job.id), newest, now, policy) for job in found]
+    named = Counter(str(check.job_id) for check in checks)
+    return [_candidate(job, past.get(job.id), named[str(job.id)], now, policy) for job in found]
 
 
 def _candidate(job: Job, past: Past | None, newest: int, now: datetime, policy: Policy) -> Candidate:
@@ -70,8 +71,11 @@ def newest_event(connection: sqlite3.Connection) -> int:
     return int(newest)
 
 
-def checked_since(connection: sqlite3.Connection, job_id: Any, event: int) -> bool:
-    """Return whether a job was checked by somebody after an audit event."""
-    query = "SELECT metadata FROM audit_events WHERE kind = ? AND rowid > ?"
-    told = (metadata_of(metadata) for (metadata,) in connection.execute(query, (CHECKED, event)))
-    return any(str(job_of(metadata or {})) == str(job_id) for metadata in told)
+def checked_since(connection: sqlite3.Connection, seen: Candidate) -> bool:
+    """Return whether a job was checked by somebody after it was seen."""
+    numbered = has_rowid(connection)
+    query = f"SELECT metadata FROM audit_events WHERE kind = ? {'AND rowid > ?' if numbered else ''}"
+    bound = (CHECKED, seen.newest_event) if numbered else (CHECKED,)
+    told = (metadata_of(metadata) for (metadata,) in connection.execute(query, bound))
+    named = sum(str(job_of(metadata or {})) == str(seen.job.id) for metadata in told)
+    return named > (0 if numbered else seen.newest_event)

@@ -17,7 +17,7 @@ from replaykit.systems.clawcut.clocks import moment
 from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.policy import LIVE, TERMINAL, Policy
 from replaykit.systems.clawcut.provider import Asker, Providers, Reply, ask, asker, check_providers
-from replaykit.systems.clawcut.schema import Job, word
+from replaykit.systems.clawcut.schema import Job, status_word, word
 from replaykit.systems.clawcut.settling import Row, Settled, prove_writable, read_row, settle
 from replaykit.systems.clawcut.times import read_time, written_like
 
@@ -130,7 +130,7 @@ def check_one(database: str | os.PathLike[str], seen: Candidate, provider: Provi
             return _untouched(seen, "in_flight")
         row, checked = read(database, lambda connection: _again(connection, seen))
         if row is None or checked or not _is_as_seen(row, seen):
-            status = None if row is None else word(row.status)
+            status = None if row is None else status_word(row.status)
             because = "somebody else checked it" if checked else "it changed"
             return replace(_untouched(seen, "changed_meanwhile", because), status_after=status)
         return _asked(database, seen, row, provider, order)
@@ -138,7 +138,7 @@ def check_one(database: str | os.PathLike[str], seen: Candidate, provider: Provi
 
 def _again(connection: sqlite3.Connection, seen: Candidate) -> tuple[Row | None, bool]:
     """Return a job's row as it is now, and whether somebody has checked it since it was seen."""
-    return read_row(connection, seen.job.id), checked_since(connection, seen.job.id, seen.newest_event)
+    return read_row(connection, seen.job.id), checked_since(connection, seen)
 
 
 def _is_told(one: object) -> bool:
@@ -154,7 +154,7 @@ def _is_as_told(job: Job, told: Told) -> bool:
 
 def _is_as_seen(row: Row, seen: Candidate) -> bool:
     has_id = row.provider_job_id not in (None, "", b"")
-    return (word(row.provider), word(row.status), row.updated_at, has_id) == (
+    return (word(row.provider), status_word(row.status), row.updated_at, has_id) == (
         seen.job.provider,
         seen.job.status,
         seen.job.updated_at,

@@ -11,16 +11,29 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replaykit.errors import LoadError
+from replaykit.systems.clawcut.policy import LIVE, TERMINAL
 from replaykit.systems.clawcut.times import read_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Entry", "Job", "check_app", "columns_of", "entries", "jobs", "word"]
+__all__ = [
+    "Entry",
+    "Job",
+    "check_app",
+    "columns_of",
+    "entries",
+    "has_rowid",
+    "jobs",
+    "newest_first",
+    "status_word",
+    "word",
+]
 
 _JOBS = ("id", "kind", "provider", "status", "provider_job_id", "created_at", "updated_at")
 _AUDIT = ("id", "kind", "actor", "created_at", "metadata")
 NEEDED = {"ai_jobs": _JOBS, "audit_events": _AUDIT}
+_KEY = re.compile(r"(?i:(?:sk|pk|rk|gh[opsu]|glpat|xox[abeprs])[-_])|AKIA|ASIA|AIza|eyJ")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 
 
@@ -72,7 +85,7 @@ def jobs(connection: sqlite3.Connection, where: str = "", bound: tuple[Any, ...]
         f"FROM ai_jobs {where} ORDER BY id"
     )
     for id, kind, provider, status, has, created, updated in connection.execute(query, bound):
-        yield Job(id, word(kind), word(provider), word(status), bool(has), created, updated)
+        yield Job(id, word(kind), word(provider), status_word(status), bool(has), created, updated)
 
 
 def entries(connection: sqlite3.Connection, kinds: tuple[str, ...] = (), *, newest: int | None = None) -> list[Entry]:
@@ -81,7 +94,7 @@ def entries(connection: sqlite3.Connection, kinds: tuple[str, ...] = (), *, newe
     With `newest` only so many, those inserted last.
     """
     where = f"WHERE kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
-    query = f"SELECT id, kind, actor, created_at, metadata FROM audit_events {where} ORDER BY rowid DESC LIMIT ?"
+    query = f"SELECT id, kind, actor, created_at, metadata FROM audit_events {where} {newest_first(connection)} LIMIT ?"
     rows = connection.execute(query, (*kinds, -1 if newest is None else newest)).fetchall()[::-1]
     times, latest = [], datetime.min  # noqa: DTZ901 - before any other
     for row in rows:
@@ -91,9 +104,34 @@ def entries(connection: sqlite3.Connection, kinds: tuple[str, ...] = (), *, newe
     return [Entry(rows[place][0], word(rows[place][1]), *rows[place][2:]) for place in ordered]
 
 
-def word(value: Any) -> str:
-    """Return a kind, provider or status as it is if it is a plain word, else what says that it is none.
+def has_rowid(connection: sqlite3.Connection) -> bool:
+    """Return whether audit events are numbered as they were inserted: a table WITHOUT ROWID and a view are not."""
+    query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND lower(name) = 'audit_events'"
+    if not connection.execute(query).fetchone()[0]:
+        return False
+    try:
+        connection.execute("SELECT rowid FROM audit_events LIMIT 0")
+    except sqlite3.OperationalError as error:
+        if "no such column" not in str(error):
+            raise
+        return False
+    return True
 
-    These columns are shown; a URL or a sentence in one of them is not.
+
+def newest_first(connection: sqlite3.Connection) -> str:
+    """Return how to order audit events, the newest first: as inserted where that can be told, else by time and id."""
+    return "ORDER BY rowid DESC" if has_rowid(connection) else "ORDER BY created_at DESC, id DESC"
+
+
+def word(value: Any) -> str:
+    """Return a kind or provider as it is if it is a plain word, else what says that it is none.
+
+    These columns are shown; a URL, a sentence or what begins as keys do in one of them is not.
     """
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else "(no plain word)"
+    plain = isinstance(value, str) and _WORD.fullmatch(value) and not _KEY.match(value)
+    return str(value) if plain else "(no plain word)"
+
+
+def status_word(value: Any) -> str:
+    """Return a job's status as it is if it is one that is known, else what says that it is none."""
+    return str(value) if value in (*LIVE, *TERMINAL) else "(unknown status)"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from replaykit.systems.clawcut.audit import CHECKED, SETTLED
 from replaykit.systems.clawcut.database import writing
 from replaykit.systems.clawcut.policy import TERMINAL
-from replaykit.systems.clawcut.schema import columns_of, word
+from replaykit.systems.clawcut.schema import columns_of, has_rowid, newest_first, status_word
 from replaykit.systems.clawcut.times import written_like
 
 if TYPE_CHECKING:
@@ -101,11 +101,11 @@ def settle(
         same = _digest(connection, row.id) == row.whole
         applied = same and reply.outcome in SETTLED and _end(connection, row, reply, now)
         found = connection.execute("SELECT status FROM ai_jobs WHERE id IS ?", (row.id,)).fetchone()
-        status = None if found is None else word(found[0])
+        status = None if found is None else status_word(found[0])
         over = reply.outcome in SETTLED or status is None or status in TERMINAL
         outcome = "changed_meanwhile" if over and not applied else reply.outcome
         id = row.id if isinstance(row.id, (int, str)) else str(row.id)  # JSON has no bytes
-        told = {"job_id": id, "outcome": outcome, "was": word(row.status), "now": status, "applied": applied}
+        told = {"job_id": id, "outcome": outcome, "was": status_word(row.status), "now": status, "applied": applied}
         add_event(connection, CHECKED, actor, now, {**told, **details}, row.updated_at or row.created_at)
     return Settled(outcome, status, applied)
 
@@ -139,7 +139,8 @@ def add_event(
 
     `sample` is a time as the app writes it, for where there is no event yet.
     """
-    newest = connection.execute("SELECT id, created_at FROM audit_events ORDER BY rowid DESC LIMIT 1").fetchone()
+    query = f"SELECT id, created_at FROM audit_events {newest_first(connection)} LIMIT 1"
+    newest = connection.execute(query).fetchone()
     values = {
         "kind": kind,
         "actor": actor,
@@ -153,9 +154,9 @@ def add_event(
 
 
 def _numbers_itself(connection: sqlite3.Connection) -> bool:
-    """Return whether SQLite makes ids up: only a column declared INTEGER PRIMARY KEY is the rowid."""
+    """Return whether SQLite makes ids up: only a column declared INTEGER PRIMARY KEY is the rowid, if there is one."""
     key = connection.execute("SELECT name, upper(type) FROM pragma_table_info('audit_events') WHERE pk > 0").fetchall()
-    return key == [("id", "INTEGER")]
+    return key == [("id", "INTEGER")] and has_rowid(connection)
 
 
 def _new_id(connection: sqlite3.Connection, newest: Any) -> Any:

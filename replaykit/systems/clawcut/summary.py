@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from replaykit.display import brief
-from replaykit.errors import show_time
+from replaykit.errors import OperationError, show_time
 from replaykit.systems.clawcut.audit import CHECKED, PASSED, AuditEvent, Past, past_checks, read_entry
 from replaykit.systems.clawcut.clocks import moment
-from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.outlook import CHECKED_LATER, COLUMNS, HEALS, PERSON, LiveJob, live_job
 from replaykit.systems.clawcut.policy import LIVE, Policy
-from replaykit.systems.clawcut.schema import Job, entries, jobs, word
+from replaykit.systems.clawcut.schema import Job, entries, jobs, status_word
 from replaykit.systems.clawcut.times import read_time
 
 if TYPE_CHECKING:
@@ -115,28 +116,45 @@ def summary(
         The app's SQLite database; the app may be writing to it.
     now
         The clock by which ages are told: UTC, ISO text or a datetime. None is the machine's.
+    policy
+        By which jobs are candidates, and their ages and outlooks told.
     recent
         How many audit events to show.
 
     Raises
     ------
     OperationError
-        There is no such database, it can't be read, or it is locked.
+        There is no such database, it can't be read, it is locked, or an argument is none that can be.
     LoadError
         It is not the app's.
     """
-    at, policy = moment(now), policy if policy is not None else Policy()
-    with reading(database) as connection:
-        counts = connection.execute("SELECT status, count(*) FROM ai_jobs GROUP BY status ORDER BY status").fetchall()
-        live = list(jobs(connection, _LIVE))
-        told = [read_entry(entry) for entry in entries(connection, newest=recent)]
-        checks = [read_entry(entry) for entry in entries(connection, (CHECKED,))]
-        passes = [read_entry(entry) for entry in entries(connection, (PASSED,), newest=1)]
-        known = _known(connection, told)
+    usual, newest = _policy(policy), _number(recent)
+    return read(database, lambda connection: _summary(connection, now, usual, newest))
+
+
+def _policy(policy: object) -> Policy:
+    if policy is not None and not isinstance(policy, Policy):
+        raise OperationError("policy: expected a clawcut.Policy.")
+    return policy if policy is not None else Policy()
+
+
+def _number(recent: object) -> int:
+    if isinstance(recent, bool) or not isinstance(recent, Integral) or recent < 0:
+        raise OperationError("recent: expected a whole number from 0 on, such as 20.")
+    return int(recent)
+
+
+def _summary(connection: sqlite3.Connection, now: datetime | str | None, policy: Policy, recent: int) -> Summary:
+    at = moment(now)  # not before the transaction: the app goes on writing until then
+    counts = connection.execute("SELECT status, count(*) FROM ai_jobs GROUP BY status ORDER BY status").fetchall()
+    told = [read_entry(entry) for entry in entries(connection, newest=recent)]
+    checks = [read_entry(entry) for entry in entries(connection, (CHECKED,))]
+    passes = [read_entry(entry) for entry in entries(connection, (PASSED,), newest=1)]
+    known = _known(connection, told)
     return Summary(
         at,
         MappingProxyType(_counted(counts)),
-        live_jobs(live, checks, at, policy),
+        live_jobs(jobs(connection, _LIVE), checks, at, policy),
         tuple(_of_known_job(event, known) for event in reversed(told)),
         passes[0] if passes else None,
         policy,
@@ -153,7 +171,7 @@ def _known(connection: sqlite3.Connection, events: list[AuditEvent]) -> set[str]
 def _counted(rows: list[tuple[Any, int]]) -> dict[str, int]:
     found: Counter[str] = Counter()
     for status, number in rows:
-        found[word(status)] += number
+        found[status_word(status)] += number
     return dict(sorted(found.items()))
 
 
