@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -20,6 +21,7 @@ import replaykit as rk
 from replaykit.systems import clawcut
 from replaykit.systems.clawcut import Answer, ProviderError
 from replaykit.systems.clawcut import database as opening
+from replaykit.systems.clawcut.claims import claimed
 from replaykit.systems.clawcut.times import read_time
 
 ENDED = "https://cdn.example/r"
@@ -476,6 +478,43 @@ def test_a_claim_is_free_when_its_process_was_killed(tmp_path: Path):
 
     assert while_it_hangs.outcome == "in_flight"
     assert clawcut.check(app, 1, Told(), apply=True, now=NOW).outcome == "completed"
+
+
+def test_no_file_of_a_claim_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A file for every job that was ever asked about fills the temporary folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    app = make_app(tmp_path, [job(1), job(2)])
+
+    clawcut.check_batch(app, Told({"p2": KeyError()}), apply=True, now=NOW)
+    clawcut.run_pass(app, Told(), enabled=True, now=NOW)
+    with pytest.raises(KeyboardInterrupt):
+        clawcut.check(app, 2, Told({"p2": KeyboardInterrupt()}), now=NOW)
+
+    assert {file.name for file in (tmp_path / f"replaykit-claims-{os.getuid()}").iterdir()} <= {"guard.lock"}
+
+
+def test_a_claim_that_is_removed_and_made_again_is_never_held_twice(tmp_path: Path):
+    """Whoever opened the file that another removes would lock a file that nobody sees."""
+    app, at_work, held, wrong = make_app(tmp_path, [job(1)]), threading.Lock(), [], []
+
+    def work() -> None:
+        for _ in range(60):
+            with claimed(app, "job", 1) as free:
+                if free and at_work.acquire(blocking=False):
+                    held.append(1)
+                    time.sleep(0.001)
+                    at_work.release()
+                elif free:
+                    wrong.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert held
+    assert wrong == []
 
 
 def test_claims_that_others_could_take_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,10 @@
 """Claims: on one machine a job is asked about by one at a time, across threads and processes.
 
-A claim is a lock of the system on a file. It is free as soon as its process ends, however it ends.
+A claim is a lock of the system on a file. It is free as soon as its process ends, however it ends. It holds on this
+machine, for one user and one temporary folder: a claim of somebody else, or in another container, is not seen.
+
+The file is removed with its claim. That is safe since files are locked and removed only under one lock of the folder:
+nobody can have opened a file that another then removes.
 """
 
 from __future__ import annotations
@@ -12,13 +16,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replaykit.errors import OperationError
 from replaykit.systems.clawcut.database import real_path
 from replaykit.systems.clawcut.quiet import quiet
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 __all__ = ["claimed"]
+
+_GUARD = "guard.lock"
+_PATIENCE = 5.0
+_POLL = 0.005
 
 
 @contextmanager
@@ -33,19 +44,15 @@ def claimed(database: str | os.PathLike[str], what: str, id: Any = None) -> Iter
     ImportError
         filelock is not installed; the message says what to install.
     """
-    try:
-        from filelock import FileLock, Timeout
-    except ImportError as exc:
-        raise ImportError("Checking clawcut's jobs needs filelock: pip install 'replaykit[clawcut]'") from exc
-    lock = FileLock(_folder() / f"{_digest(database, what, id)}.lock", blocking=False, thread_local=False)
+    folder = _folder()
+    path = folder / f"{_digest(database, what, id)}.lock"
+    lock = _lock(path)
     free = refused = False
     with quiet("filelock"):
         try:
-            lock.acquire()
-            free = True
-        except Timeout:
-            pass
-        except OSError:
+            with _lock(folder / _GUARD).acquire(_PATIENCE, poll_interval=_POLL):
+                free = _taken(lock)
+        except OSError:  # a Timeout is one
             refused = True
     if refused:
         raise _unusable() from None
@@ -54,7 +61,35 @@ def claimed(database: str | os.PathLike[str], what: str, id: Any = None) -> Iter
     finally:
         if free:
             with quiet("filelock"):
-                lock.release()
+                _free(lock, path)
+
+
+def _lock(path: Path) -> FileLock:
+    try:
+        from filelock import FileLock
+    except ImportError as exc:
+        raise ImportError("Checking clawcut's jobs needs filelock: pip install 'replaykit[clawcut]'") from exc
+    return FileLock(path, thread_local=False)
+
+
+def _taken(lock: FileLock) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _free(lock: FileLock, path: Path) -> None:
+    """Free a claim and remove its file; one that can't be removed is left for the next claim."""
+    try:
+        with _lock(path.with_name(_GUARD)).acquire(_PATIENCE, poll_interval=_POLL):
+            lock.release()
+            path.unlink(missing_ok=True)
+    except OSError:
+        pass
+    finally:
+        lock.release()
 
 
 def _digest(database: str | os.PathLike[str], what: str, id: Any) -> str:
