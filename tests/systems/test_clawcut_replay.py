@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import random
 import shutil
 import sqlite3
 from contextlib import closing
@@ -479,6 +480,39 @@ def test_a_job_that_is_old_enough_may_still_have_to_wait_for_its_turn(tmp_path):
     )
     assert "may be checked" in clawcut.why_not_checked(run, 24, at(30))
     assert "waits for its answer" in clawcut.why_not_checked(run, 0, "2026-05-12T10:40:30Z")
+
+
+OUTCOMES = (
+    "still_running",
+    "not_found",
+    "provider_error",
+    "changed_meanwhile",
+    "indeterminate",
+    "not_written",
+    "other",
+)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rule_summary_and_pass_agree_on_who_is_eligible(tmp_path, seed):
+    """Three ways to the same policy: of a replay, of the card and of cron."""
+    drawn = random.Random(seed)
+    jobs, events = [], []
+    for number in range(12):
+        minute = drawn.randrange(5, 40)
+        jobs.append({"id": number, "status": "pending", "updated_at": at(minute)})
+        events += [(at(1), "job_created", {"job_id": number}), (at(minute), "submitted", {"job_id": number})]
+        for minute in sorted(drawn.sample(range(2, 60), drawn.randrange(5))):
+            events.append((at(minute), "reconcile_checked", checked(number, drawn.choice(OUTCOMES), minute)))
+    path = app(tmp_path, jobs, events)
+    recording = clawcut.open(path)
+    for now in ("2026-05-12T11:00:30Z", "2026-05-12T11:07:00Z", "2026-05-12T11:21:00Z", "2026-05-12T12:40:00Z"):
+        run = rk.replay(recording, clawcut, rk.Window("2026-05-12T10:00Z", now), ticks="end")
+        card = {job.job_id for job in clawcut.summary(path, now=now).jobs if job.hints.eligible}
+        cron = clawcut.run_pass(path, lambda _: clawcut.Answer("running"), enabled=True, now=now)
+        assert {job.job_id for job in clawcut.jobs_at(run, now) if job.hints.eligible} == card
+        assert set(run.actions["job_id"]) == card
+        assert {check.job_id for check in cron.checks} == card
 
 
 def test_nothing_secret_enters_a_recording(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replaykit.systems.clawcut.policy import LIVE, TERMINAL, UNANSWERED
 from replaykit.systems.clawcut.times import read_time
@@ -104,8 +104,7 @@ class AuditEvent:
     """Whether its metadata is no JSON object, so that what it said is not known."""
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(NamedTuple):
     """Earlier checks of a job since it last changed that settled nothing."""
 
     attempts: int

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from replaykit.systems.clawcut.audit import SETTLED
-from replaykit.systems.clawcut.policy import LIVE, TERMINAL
+from replaykit.systems.clawcut.policy import LIVE, TERMINAL, UNANSWERED
 from replaykit.systems.clawcut.reconciler import reconciler
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def count_check(
     updated = job["updated_at"] if job is not None else None
     counts: dict[str, Any] = {"in_flight": max(check["in_flight"] - 1, 0), "last_outcome": outcome}
     moved = check["last_checked_at"] is not None and updated is not None and updated > check["last_checked_at"]
-    counts["attempts"] = 1 if moved else check["attempts"] + 1
+    counts["attempts"] = (0 if moved else check["attempts"]) + (outcome not in UNANSWERED)
     if automatic and updated is not None and asked_at - updated < state.params["fresh_for"]:
         counts["fresh_check_at"] = asked_at
     state["checks"].update(job_id, **counts, last_checked_at=at)

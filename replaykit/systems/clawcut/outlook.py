@@ -111,8 +111,8 @@ def live_job(
     past
         Earlier checks that settled nothing.
     """
-    attempts, last = (past.attempts, past.last_checked_at) if past is not None else (0, None)
-    hint = hints(job["updated_at"], now, policy, attempts=attempts, last_checked_at=last)
+    earlier = past._asdict() if past is not None else {}
+    hint = hints(job["updated_at"], now, policy, **earlier)
     candidate = is_candidate(job, policy)
     outlook, reason = _outlook(job, hint, policy, candidate, past)
     if not candidate:

@@ -50,7 +50,7 @@ def _may_check_again(check: Any, updated_at: datetime, now: datetime, policy: Po
         return False
     if check["last_checked_at"] is None or check["last_checked_at"] < updated_at:
         return True  # the job has moved since
-    due = next_due(check["attempts"], check["last_checked_at"], policy)
+    due = next_due(check["attempts"], check["last_checked_at"], policy, check["last_outcome"])
     return due is None or now >= due
 
 
