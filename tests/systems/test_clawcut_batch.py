@@ -159,11 +159,12 @@ def test_nobody_is_asked_where_nothing_can_be_written(tmp_path: Path, monkeypatc
         with pytest.raises(rk.OperationError) as single:
             clawcut.check(app, 1, provider, apply=True, now=NOW)
         batch = clawcut.check_batch(app, provider, apply=True, now=NOW)
-        with pytest.raises(rk.OperationError) as ran:
-            clawcut.run_pass(app, provider, enabled=True, dry_run=False, now=NOW)
+        for dry_run in (True, False):
+            with pytest.raises(rk.OperationError) as ran:
+                clawcut.run_pass(app, provider, enabled=True, dry_run=dry_run, now=NOW)
 
     assert provider.asked == []
-    assert dict(batch.results) == dict(ran.value.result.results) == {"not_written": 2}
+    assert (dict(batch.results), ran.value.result) == ({"not_written": 2}, None)
     assert single.value.reason == ran.value.reason == ("locked" if how == "locked" else "unreadable")
     assert "secret" not in str(single.value) + batch.checks[0].sentence
 

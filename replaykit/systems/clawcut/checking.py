@@ -97,8 +97,8 @@ def check(
     -------
     Check
         Nobody is asked about a job that is terminal (``terminal``), has no provider id or whose provider nobody was
-        named for (``indeterminate``), or that somebody else asks about just now (``in_flight``): on this machine, as the
-        same user and with the same temporary folder.
+        named for (``indeterminate``), or that somebody else asks about just now (``in_flight``): on this machine, as
+        the same user and with the same temporary folder.
 
     Raises
     ------

@@ -84,7 +84,7 @@ def sentence_of(outcome: str, because: str = "", *, written: bool = False) -> st
         return f"{told}; the job now says so." if written else f"{told}; nothing was written, this was a dry run."
     if outcome == "not_written":
         return f"{told} {because}"
-    return told if not because else f"{told}: {because}."
+    return f"{told}: {because}." if because else f"{told.removesuffix('.')}."
 
 
 def count_outcomes(checks: Iterable[Check]) -> Mapping[str, int]:

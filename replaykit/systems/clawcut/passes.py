@@ -19,7 +19,7 @@ from replaykit.systems.clawcut.claims import claimed
 from replaykit.systems.clawcut.database import read, writing
 from replaykit.systems.clawcut.policy import Policy
 from replaykit.systems.clawcut.provider import check_providers
-from replaykit.systems.clawcut.settling import add_event
+from replaykit.systems.clawcut.settling import add_event, prove_writable
 from replaykit.systems.clawcut.times import written_like
 
 if TYPE_CHECKING:
@@ -152,8 +152,8 @@ def run_pass(
     Raises
     ------
     OperationError
-        There is no such database, it can't be read, or the event of the pass can't be written: then ``result`` of the
-        error is the `Pass`.
+        There is no such database, or it can't be read or written: that is tried before anybody is asked. If the event
+        of the pass can't be written afterwards, ``result`` of the error is the `Pass`.
     LoadError
         It is not the app's.
     """
@@ -186,6 +186,7 @@ def run_pass(
 
 
 def _run(database: str | os.PathLike[str], provider: Providers, order: Order, plan: Pass) -> Pass:
+    prove_writable(database, order.time(), order.actor)
     found = read(database, lambda connection: find_candidates(connection, order.time(), order.policy))
     ready = [one for one in found if one.hints.eligible]
     eligible = [one for one in ready if is_named(one, provider)]
