@@ -14,7 +14,7 @@ import replaykit as rk
 from replaykit.systems import clawcut
 from replaykit.systems.clawcut import Answer
 from replaykit.systems.clawcut.audit import read_entry
-from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.schema import entries
 
 
@@ -243,8 +243,7 @@ def test_its_event_can_be_read_back(tmp_path: Path):
     app = make_app(tmp_path, [job(1)], times="epoch", text_ids=True, text_event_ids=True)
     clawcut.run_pass(app, Told(), enabled=True, dry_run=False, now=NOW)
 
-    with reading(app) as connection:
-        said = [read_entry(entry) for entry in entries(connection)]
+    said = read(app, lambda connection: [read_entry(entry) for entry in entries(connection)])
 
     assert [(told.kind, told.actor, told.at, told.metadata_unreadable) for told in said] == [
         ("reconcile_checked", "pass", NOW, False),

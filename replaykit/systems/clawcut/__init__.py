@@ -18,8 +18,8 @@ makes a recording for replays, and `stranded` says what a replay found. Nothing 
 - ``provider.py`` who may be asked; ``http_provider.py``, ``http_answers.py``, ``http_wire.py`` over HTTP,
   ``logged_provider.py`` a log;
 - ``card.py`` a card for notebooks, ``asking.py`` what it would ask of whom, told before anybody is asked;
-- ``database.py`` the only place that opens SQLite, ``files.py`` what lies there; ``clocks.py`` the only one that reads
-  a clock.
+- ``database.py`` the only place that opens SQLite, ``files.py`` what lies there; ``clocks.py`` the time that
+  ages are told by.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from replaykit.errors import OperationError
 from replaykit.systems.clawcut.files import copied, is_abandoned, is_wal, settled, sidecars, stamps
 from replaykit.systems.clawcut.schema import check_app
 
-__all__ = ["BUSY_SECONDS", "failure_of", "read", "reading", "real_path", "writing"]
+__all__ = ["BUSY_SECONDS", "failure_of", "read", "real_path", "writing"]
 
 T = TypeVar("T")
 
@@ -110,22 +110,6 @@ def read(database: str | os.PathLike[str], look: Callable[[sqlite3.Connection], 
         if failure is not None or time.monotonic() >= until:
             raise _told(failure or _Changed()) from None
         time.sleep(_PAUSE)
-
-
-@contextmanager
-def reading(database: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
-    """Open the app's database for one look that can't be had again: as `read`, but a change meanwhile is an error."""
-    path = real_path(database)
-    tried = _Look(path)
-    failure: Exception | None = None
-    try:
-        with tried.opened() as connection:
-            yield connection
-        failure = None if tried.holds() else _Changed()
-    except Exception as error:  # noqa: BLE001  as above
-        failure = error if tried.is_final(error) else _Changed()
-    if failure is not None:
-        raise _told(failure) from None
 
 
 def _told(error: Exception) -> Exception:

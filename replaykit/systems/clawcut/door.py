@@ -9,7 +9,7 @@ from replaykit.snapshot import Snapshot
 from replaykit.sources import load
 from replaykit.systems.clawcut.app_events import EVENT_COLUMNS, event_rows
 from replaykit.systems.clawcut.arrow import arrow_table, id_type
-from replaykit.systems.clawcut.database import reading
+from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.evidence import Evidence
 from replaykit.systems.clawcut.provider_log import logged_jobs
 from replaykit.systems.clawcut.schema import entries, jobs
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from replaykit.recording import Recording
     from replaykit.systems.clawcut.provider_log import LoggedJob
+    from replaykit.systems.clawcut.schema import Entry, Job
 
 __all__ = ["open"]
 
@@ -61,9 +62,8 @@ def open(
     LoadError
         It is not the app's, or the provider's log can't be read.
     """
-    with reading(database) as connection:
-        evidence = Evidence(list(jobs(connection)), entries(connection))
-        ids = _provider_ids(connection) if provider_log is not None else {}
+    rows, audit, ids = read(database, _looked)
+    evidence = Evidence(rows, audit)
     if provider_log is not None:
         evidence.logged = [(_job_of(job, ids), job) for job in logged_jobs(provider_log)]
     events = event_rows(evidence)
@@ -94,6 +94,10 @@ def open(
         save=save,
         notes=[evidence.note(sum(row["derived"] and row["kind"] != "check_started" for row in events))],
     )
+
+
+def _looked(connection: Any) -> tuple[list[Job], list[Entry], dict[tuple[str, str], list[Any]]]:
+    return list(jobs(connection)), entries(connection), _provider_ids(connection)
 
 
 def _provider_ids(connection: Any) -> dict[tuple[str, str], list[Any]]:
