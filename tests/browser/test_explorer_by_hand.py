@@ -9,24 +9,17 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from explorer_hand import DARK, TRIED, VIEWS
-from explorer_walk import CANCEL, FROM, SETUP, SHOW, TO, look, playwright
-from lab import NEEDED, notebook, pictures, started
+from explorer_walk import CANCEL, FROM, SETUP, SHOW, TO, look
+from lab import NEEDED, pictures, seen_in_two_tries
 
 pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")
 def seen(repository, tmp_path_factory, numbers):
-    """Return what was seen in one session; with one more try, since a browser times out now and then."""
+    """Return what was seen in one session."""
     room, folder = tmp_path_factory.mktemp("explorer"), pictures(tmp_path_factory)
-    for attempt in (1, 2):
-        notebook(room / "notebooks" / f"{attempt}.ipynb", SETUP, SHOW, "", "town.report", "")
-    with started(repository, room) as address:
-        try:
-            found = look(address, room / "notebooks", folder, 1)
-        except playwright.Error as error:
-            print(f"attempt 1: {error}")
-            found = look(address, room / "notebooks", folder, 2)
+    found = seen_in_two_tries(repository, room, folder, (SETUP, SHOW, "", "town.report", ""), look)
     numbers += [f"explorer, {name}: {found['seconds'][name]:.2f} s" for name in found["seconds"]]
     return found
 

@@ -10,7 +10,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 import playwright.sync_api as playwright
 from explorer_hand import VIEWS, Hand
-from lab import CHROMIUM, NEEDED, change_theme, errors_in, notebook, open_and_run, pictures, started
+from lab import CHROMIUM, NEEDED, change_theme, errors_in, open_and_run, pictures, seen_in_two_tries
 
 pytestmark = NEEDED
 HANDLER = """<img hostile-marker src=x onerror="window.hostile='yes'">"""
@@ -63,16 +63,9 @@ print("shown", len(plain))"""
 
 @pytest.fixture(scope="module")
 def seen(repository, tmp_path_factory):
-    """Return what was seen in one session; with one more try, since a browser times out now and then."""
+    """Return what was seen in one session."""
     room, folder = tmp_path_factory.mktemp("hostile"), pictures(tmp_path_factory)
-    for attempt in (1, 2):
-        notebook(room / "notebooks" / f"{attempt}.ipynb", SETUP, SHOW, "box", "")
-    with started(repository, room) as address:
-        try:
-            return look(address, room / "notebooks", folder, 1)
-        except playwright.Error as error:
-            print(f"attempt 1: {error}")
-            return look(address, room / "notebooks", folder, 2)
+    return seen_in_two_tries(repository, room, folder, (SETUP, SHOW, "box", ""), look)
 
 
 def look(address, notebooks, folder, attempt):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from numbers import Integral, Real
@@ -14,14 +14,12 @@ from replaykit.display import brief, count
 from replaykit.errors import OperationError
 from replaykit.systems.clawcut.candidates import Candidate, find_candidates
 from replaykit.systems.clawcut.checking import Order, Told, check_one, not_written
-from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
+from replaykit.systems.clawcut.checks import Check, Checked, checks_html, told_outcomes
 from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.policy import Policy
 from replaykit.systems.clawcut.provider import asker, check_providers
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from replaykit.systems.clawcut.provider import Providers
 
 __all__ = [
@@ -40,7 +38,7 @@ Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, repr=False)
-class Batch:
+class Batch(Checked):
     """What a batch came to."""
 
     scanned_count: int
@@ -57,16 +55,6 @@ class Batch:
     def count(self) -> int:
         """How many of them were old enough, within the limit, and had their turn."""
         return len(self.checks)
-
-    @property
-    def results(self) -> Mapping[str, int]:
-        """Outcome to number of jobs."""
-        return count_outcomes(self.checks)
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row for each check, with the fields of `Check`."""
-        return checks_frame(self.checks)
 
     @property
     def sentence(self) -> str:

@@ -58,11 +58,8 @@ def _seen(connection: sqlite3.Connection, found: list[Job], now: datetime, polic
 
 
 def _candidate(job: Job, past: Past | None, newest: int, now: datetime, policy: Policy) -> Candidate:
-    attempts, last, outcome = (
-        (0, None, None) if past is None else (past.attempts, past.last_checked_at, past.last_outcome)
-    )
-    hint = hints(job.updated_at, now, policy, attempts=attempts, last_checked_at=last, last_outcome=outcome)
-    return Candidate(job, hint, newest, outcome)
+    earlier = past._asdict() if past is not None else {}
+    return Candidate(job, hints(job.updated_at, now, policy, **earlier), newest, earlier.get("last_outcome"))
 
 
 def newest_event(connection: sqlite3.Connection) -> int:

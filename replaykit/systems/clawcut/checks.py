@@ -15,7 +15,7 @@ from replaykit.systems.clawcut.audit import OUTCOMES, SETTLED
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Check", "checks_frame", "checks_html", "count_outcomes", "sentence_of", "told_outcomes"]
+__all__ = ["Check", "Checked", "checks_frame", "checks_html", "count_outcomes", "sentence_of", "told_outcomes"]
 
 _SHOWN = 200
 _SENTENCES = {
@@ -73,6 +73,22 @@ class Check:
 
     def _repr_html_(self) -> str:
         return checks_html([self])
+
+
+class Checked:
+    """What a batch and a pass have in common: checks, counted and as a table."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def results(self) -> Mapping[str, int]:
+        """Outcome to number of jobs."""
+        return count_outcomes(self.checks)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each check, with the fields of `Check`."""
+        return checks_frame(self.checks)
 
 
 def sentence_of(outcome: str, because: str = "", *, written: bool = False) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from replaykit.systems.clawcut.audit import PASSED
 from replaykit.systems.clawcut.batches import age_gate, check_all, check_limit, is_named, minutes_of, told_unnamed
 from replaykit.systems.clawcut.candidates import Candidate, find_candidates
 from replaykit.systems.clawcut.checking import Order, check_switch
-from replaykit.systems.clawcut.checks import Check, checks_frame, checks_html, count_outcomes, told_outcomes
+from replaykit.systems.clawcut.checks import Check, Checked, checks_html, told_outcomes
 from replaykit.systems.clawcut.claims import claimed
 from replaykit.systems.clawcut.database import read, writing
 from replaykit.systems.clawcut.policy import Policy
@@ -23,8 +22,6 @@ from replaykit.systems.clawcut.settling import add_event, prove_writable
 from replaykit.systems.clawcut.times import written_like
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from replaykit.systems.clawcut.provider import Providers
 
 __all__ = ["Pass", "run_pass"]
@@ -41,7 +38,7 @@ _SKIPPED = {
 
 
 @dataclass(frozen=True, repr=False)
-class Pass:
+class Pass(Checked):
     """What a pass came to."""
 
     ran_at: datetime
@@ -70,16 +67,6 @@ class Pass:
     def reconciled(self) -> int:
         """How many jobs were ended; 0 in a dry run."""
         return sum(check.applied for check in self.checks)
-
-    @property
-    def results(self) -> Mapping[str, int]:
-        """Outcome to number of jobs."""
-        return count_outcomes(self.checks)
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row for each check, with the fields of `Check`."""
-        return checks_frame(self.checks)
 
     @property
     def sentence(self) -> str:
