@@ -6,12 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from replaykit.display import count
 from replaykit.errors import OperationError, show_time
-from replaykit.systems.clawcut.batches import Batch, check_batch
+from replaykit.systems.clawcut.batches import Batch, check_batch, minutes_of
 from replaykit.systems.clawcut.checking import check
 from replaykit.systems.clawcut.checks import Check
 from replaykit.systems.clawcut.outlook import PERSON
@@ -90,8 +90,8 @@ class Question:
         given += ", actor=actor" * actor + ", policy=policy" * policy
         if not self.batch:
             return f"clawcut.check(database, {self.jobs[0].job_id!r}, provider{given})"
-        minutes = int(self.min_age_minutes) if self.min_age_minutes.is_integer() else self.min_age_minutes
-        whom = f"jobs={[job.job_id for job in self.jobs]!r}, limit={self.limit}, min_age_minutes={minutes}"
+        ids = [job.job_id for job in self.jobs]
+        whom = f"jobs={ids!r}, limit={self.limit}, min_age_minutes={self.min_age_minutes}"
         return f"clawcut.check_batch(database, provider, {whom}{given})"
 
     def put(
@@ -149,7 +149,7 @@ def question_of_job(job: LiveJob, provider: Providers, *, apply: bool, policy: P
     """
     if why := why_nobody(job, provider):
         raise OperationError(why)
-    return Question((job,), False, apply, 1, _minutes(policy), repeats(provider, {job.provider}))
+    return Question((job,), False, apply, 1, minutes_of(policy.min_age), repeats(provider, {job.provider}))
 
 
 def question_of_jobs(summary: Summary, provider: Providers, *, limit: int, apply: bool) -> Question:
@@ -165,7 +165,7 @@ def question_of_jobs(summary: Summary, provider: Providers, *, limit: int, apply
     old = [job for job in summary.candidates if job.hints.age is not None and job.hints.age >= summary.policy.min_age]
     known = [job for job in old if not why_nobody(job, provider)]
     known.sort(key=lambda job: job.outlook == PERSON)  # its provider did not know it: it keeps no other from its turn
-    jobs, minutes = tuple(known[:limit]), _minutes(summary.policy)
+    jobs, minutes = tuple(known[:limit]), minutes_of(summary.policy.min_age)
     if not limit:
         raise OperationError("The limit is 0 jobs, so that nobody is asked about any.")
     if not old:
@@ -174,10 +174,6 @@ def question_of_jobs(summary: Summary, provider: Providers, *, limit: int, apply
         raise OperationError(why_nobody(old[0], provider))
     again = repeats(provider, {job.provider for job in jobs})
     return Question(jobs, True, apply, limit, minutes, again, len(known) - len(jobs), len(old) - len(known))
-
-
-def _minutes(policy: Policy) -> float:
-    return policy.min_age / timedelta(minutes=1)
 
 
 def standing(question: Question, result: Check | Batch) -> str:

@@ -9,13 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from replaykit.systems.clawcut.audit import CHECKED, Past, job_of, metadata_of, past_checks, read_entry
-from replaykit.systems.clawcut.policy import LIVE, Hints, Policy, hints, is_candidate
-from replaykit.systems.clawcut.schema import Job, entries, has_rowid, jobs
+from replaykit.systems.clawcut.policy import Hints, Policy, hints, is_candidate
+from replaykit.systems.clawcut.schema import ONLY_LIVE, Job, entries, has_rowid, jobs
 from replaykit.systems.clawcut.times import read_time
 
 __all__ = ["Candidate", "checked_since", "find_candidates", "find_job", "newest_event"]
-
-_LIVE = f"WHERE status IN ({', '.join('?' * len(LIVE))})"
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Candidate:
 
 def find_candidates(connection: sqlite3.Connection, now: datetime, policy: Policy) -> list[Candidate]:
     """Return the jobs that can be asked about, oldest updated first; those of an unknown age last."""
-    found = [job for job in jobs(connection, _LIVE, LIVE) if is_candidate(job._asdict(), policy)]
+    found = [job for job in jobs(connection, *ONLY_LIVE) if is_candidate(job._asdict(), policy)]
     seen = _seen(connection, found, now, policy)
     return sorted(seen, key=lambda one: (one.hints.age is None, read_time(one.job.updated_at) or now))
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "ONLY_LIVE",
     "Entry",
     "Job",
     "check_app",
@@ -33,6 +34,8 @@ __all__ = [
 _JOBS = ("id", "kind", "provider", "status", "provider_job_id", "created_at", "updated_at")
 _AUDIT = ("id", "kind", "actor", "created_at", "metadata")
 NEEDED = {"ai_jobs": _JOBS, "audit_events": _AUDIT}
+ONLY_LIVE = (f"WHERE status IN ({', '.join('?' * len(LIVE))})", LIVE)
+"""What `jobs` takes to yield those that are not terminal."""
 _KEY = re.compile(r"(?i:(?:sk|pk|rk|gh[opsu]|glpat|xox[abeprs])[-_])|AKIA|ASIA|AIza|eyJ")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 

@@ -17,7 +17,7 @@ from replaykit.systems.clawcut.clocks import moment
 from replaykit.systems.clawcut.database import read
 from replaykit.systems.clawcut.outlook import CHECKED_LATER, COLUMNS, HEALS, PERSON, LiveJob, live_job
 from replaykit.systems.clawcut.policy import LIVE, Policy
-from replaykit.systems.clawcut.schema import Job, entries, jobs, status_word
+from replaykit.systems.clawcut.schema import ONLY_LIVE, Job, entries, jobs, status_word
 from replaykit.systems.clawcut.times import read_time
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Summary", "live_jobs", "summary"]
 
-_LIVE = "WHERE status IN ('queued', 'pending', 'processing')"
 _LAST = datetime.max  # noqa: DTZ901 - jobs of unknown age come last
 
 
@@ -154,7 +153,7 @@ def _summary(connection: sqlite3.Connection, now: datetime | str | None, policy:
     return Summary(
         at,
         MappingProxyType(_counted(counts)),
-        live_jobs(jobs(connection, _LIVE), checks, at, policy),
+        live_jobs(jobs(connection, *ONLY_LIVE), checks, at, policy),
         tuple(_of_known_job(event, known) for event in reversed(told)),
         passes[0] if passes else None,
         policy,
